@@ -1,0 +1,68 @@
+"""What a name server is to do, said once for all software: be the primary of zones, or a secondary node."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import dns.tsig
+
+from proxy.values import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A TSIG key (RFC 8945), shared by a primary and its secondary nodes."""
+
+    name: str
+    secret: str = field(repr=False)  # base64
+    algorithm: str = "hmac-sha256"
+
+    @classmethod
+    def generate(cls, name: str) -> Self:
+        """A new key with 32 random bytes."""
+        return cls(name, base64.b64encode(secrets.token_bytes(32)).decode())
+
+    def for_dnspython(self) -> dns.tsig.Key:
+        """The form that dnspython signs and checks with."""
+        return dns.tsig.Key(self.name, self.secret, self.algorithm)
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """Where zones come from: it answers SOA, AXFR and IXFR, and sends NOTIFY."""
+
+    zones: Mapping[str, str]  # name of a zone -> its text in master-file format
+    notify: tuple[Endpoint, ...] = ()
+    key: Key | None = None  # with a key, transfers must be signed by it, and NOTIFY is
+
+    def __post_init__(self) -> None:
+        if not self.zones:
+            raise ValueError("a primary needs a zone")
+
+
+@dataclass(frozen=True, slots=True)
+class Secondary:
+    """A secondary node: it fetches zones from `primary` and serves them."""
+
+    zones: tuple[str, ...]
+    primary: Endpoint
+    key: Key | None = None  # with a key, it signs its requests and wants signed answers
+    refresh: int = (
+        1  # seconds between two looks at the primary; the zones' own refresh time counts only if it is shorter
+    )
+
+    def __post_init__(self) -> None:
+        if not self.zones:
+            raise ValueError("a secondary node needs a zone")
+
+
+Role = Primary | Secondary
+
+
+def plain(zone: str) -> str:
+    """A zone's name without the dot at its end, as configuration files and file names want it."""
+    return zone.rstrip(".") or "."
