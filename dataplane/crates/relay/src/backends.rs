@@ -1,0 +1,116 @@
+//! The backends of one relay and the choice among them: weighted least outstanding.
+//!
+//! Of the healthy backends the one with the fewest unanswered queries per unit of weight gets the next query. Equals take turns, so that
+//! an idle gateway does not load the first of its list only.
+
+use std::net::SocketAddr;
+
+/// A backend as the relay knows it. `slot` is its place in the shared counters; it keeps it over reloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    pub slot: usize,
+    pub address: SocketAddr,
+    pub weight: u32,
+    /// Nanoseconds until a query to it is given up.
+    pub timeout: u64,
+    pub healthy: bool,
+    pub outstanding: u32,
+}
+
+#[derive(Debug, Default)]
+pub struct Backends {
+    list: Vec<Backend>,
+    turn: usize,
+}
+
+impl Backends {
+    /// Take a new list. Health and outstanding counts of backends that stay (same slot and address) are kept.
+    pub fn replace(&mut self, new: Vec<Backend>) {
+        let old = std::mem::take(&mut self.list);
+        self.list = new
+            .into_iter()
+            .map(|mut backend| {
+                if let Some(known) = old.iter().find(|b| b.slot == backend.slot && b.address == backend.address) {
+                    backend.healthy = known.healthy;
+                    backend.outstanding = known.outstanding;
+                }
+                backend
+            })
+            .collect();
+        self.turn = 0;
+    }
+
+    pub fn list(&self) -> &[Backend] {
+        &self.list
+    }
+
+    pub fn by_slot(&mut self, slot: usize) -> Option<&mut Backend> {
+        self.list.iter_mut().find(|backend| backend.slot == slot)
+    }
+
+    /// The backend for the next query, or None when none is healthy. The caller counts it as outstanding.
+    pub fn pick(&mut self) -> Option<&mut Backend> {
+        let count = self.list.len();
+        let mut best: Option<usize> = None;
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let candidate = &self.list[index];
+            if candidate.healthy && best.is_none_or(|b| lighter(candidate, &self.list[b])) {
+                best = Some(index);
+            }
+        }
+        let index = best?;
+        self.turn = (index + 1) % count;
+        Some(&mut self.list[index])
+    }
+}
+
+/// Whether `a` has fewer queries outstanding per unit of weight, the next query included.
+fn lighter(a: &Backend, b: &Backend) -> bool {
+    u64::from(a.outstanding + 1) * u64::from(b.weight) < u64::from(b.outstanding + 1) * u64::from(a.weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backend(slot: usize, weight: u32) -> Backend {
+        let address = SocketAddr::from(([127, 0, 0, 1], 5300 + slot as u16));
+        Backend { slot, address, weight, timeout: 1, healthy: true, outstanding: 0 }
+    }
+
+    fn shares(backends: &mut Backends, queries: usize) -> Vec<u32> {
+        for _ in 0..queries {
+            backends.pick().unwrap().outstanding += 1;
+        }
+        backends.list().iter().map(|b| b.outstanding).collect()
+    }
+
+    #[test]
+    fn weights_share_the_queries() {
+        let mut backends = Backends::default();
+        backends.replace(vec![backend(0, 1), backend(1, 3)]);
+        assert_eq!(shares(&mut backends, 400), [100, 300]);
+    }
+
+    #[test]
+    fn equals_take_turns_when_idle() {
+        let mut backends = Backends::default();
+        backends.replace(vec![backend(0, 1), backend(1, 1)]);
+        let order: Vec<usize> = (0..4).map(|_| backends.pick().unwrap().slot).collect();
+        assert_eq!(order, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn the_unhealthy_get_nothing_and_a_reload_keeps_what_is_known() {
+        let mut backends = Backends::default();
+        backends.replace(vec![backend(0, 1), backend(1, 1)]);
+        backends.by_slot(0).unwrap().healthy = false;
+        assert_eq!(shares(&mut backends, 10), [0, 10]);
+        backends.replace(vec![backend(1, 2), backend(0, 1)]);
+        assert_eq!(backends.list()[0].outstanding, 10);
+        assert!(!backends.list()[1].healthy);
+        backends.by_slot(1).unwrap().healthy = false;
+        assert!(backends.pick().is_none());
+    }
+}

@@ -1,0 +1,13 @@
+//! The relays between clients and backends: everything that happens once per packet, in batches.
+//!
+//! No event loop and no thread lives here. Python watches the sockets and calls in; one call does a bounded amount of work.
+
+#![deny(unsafe_code)]
+
+pub mod backends;
+pub mod ids;
+pub mod question;
+pub mod stream;
+#[allow(unsafe_code)] // the one file that talks to the kernel
+pub mod sys;
+pub mod udp;

@@ -1,0 +1,392 @@
+//! The only file that talks to the kernel: batched datagrams, shared memory, the clock.
+//!
+//! A batch is up to 64 datagrams for one `recvmmsg` or `sendmmsg`. Datagrams stay in the buffer that they arrived in; what is sent
+//! points there, so nothing is copied. Several datagrams of equal length to one address can leave as one message with `UDP_SEGMENT`
+//! (generic segmentation offload, Linux 4.18), which walks the network stack once for all of them.
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::RawFd;
+use std::ptr;
+use std::sync::atomic::AtomicU64;
+
+/// Datagrams of one batch. More gain nothing: the cost of the call is spread thin by then.
+pub const BATCH: usize = 64;
+
+/// Segments that one message may carry (UDP_MAX_SEGMENTS of older kernels).
+pub const MAX_SEGMENTS: usize = 64;
+
+/// Room for one control message with an address (`in6_pktinfo` is the largest) or a segment size.
+const CONTROL: usize = 64;
+
+/// Nanoseconds of CLOCK_MONOTONIC: the same in all processes of a machine, never set back.
+pub fn now() -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the pointer is valid, and clock_gettime fills it; CLOCK_MONOTONIC can't fail on Linux.
+    let time = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        time.assume_init()
+    };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// A memory file (`memfd`) that several processes map. It is seen as 64-bit atomics and as nothing else.
+pub struct SharedMemory {
+    start: *mut AtomicU64,
+    words: usize,
+    fd: RawFd,
+}
+
+// SAFETY: the memory is only ever seen as atomics.
+unsafe impl Send for SharedMemory {}
+// SAFETY: as above.
+unsafe impl Sync for SharedMemory {}
+
+impl SharedMemory {
+    /// A new one of `words` zeroes. Its descriptor is closed on exec; who hands it down passes it on explicitly.
+    ///
+    /// # Errors
+    /// What memfd_create, ftruncate or mmap say.
+    pub fn create(words: usize) -> io::Result<Self> {
+        // SAFETY: the name is a C string; the result is checked.
+        let fd = unsafe { libc::memfd_create(c"zonegate".as_ptr(), libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: fd is ours.
+        if unsafe { libc::ftruncate(fd, (words * 8) as libc::off_t) } != 0 {
+            let error = io::Error::last_os_error();
+            // SAFETY: fd is ours and is not used again.
+            unsafe { libc::close(fd) };
+            return Err(error);
+        }
+        Self::map(fd, words)
+    }
+
+    /// Map the memory behind an inherited descriptor, which is taken over.
+    ///
+    /// # Errors
+    /// What fstat or mmap say; `InvalidData` if it is empty.
+    pub fn attach(fd: RawFd) -> io::Result<Self> {
+        let mut stat = MaybeUninit::<libc::stat>::zeroed();
+        // SAFETY: the pointer is valid for a stat.
+        if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: fstat filled it.
+        let size = unsafe { stat.assume_init() }.st_size;
+        let words = usize::try_from(size).unwrap_or(0) / 8;
+        if words == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the shared memory is empty"));
+        }
+        Self::map(fd, words)
+    }
+
+    fn map(fd: RawFd, words: usize) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh shared mapping of a file of at least this size; the result is checked.
+        let start = unsafe { libc::mmap(ptr::null_mut(), words * 8, protection, libc::MAP_SHARED, fd, 0) };
+        if start == libc::MAP_FAILED {
+            let error = io::Error::last_os_error();
+            // SAFETY: fd was given to us and is not used again.
+            unsafe { libc::close(fd) };
+            return Err(error);
+        }
+        Ok(SharedMemory { start: start.cast(), words, fd })
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.fd
+    }
+}
+
+impl engine::Memory for SharedMemory {
+    fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping is page-aligned, has this many words, and lives as long as self.
+        unsafe { std::slice::from_raw_parts(self.start, self.words) }
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        // SAFETY: mapped by us with this size; the descriptor is ours.
+        unsafe {
+            libc::munmap(self.start.cast(), self.words * 8);
+            libc::close(self.fd);
+        }
+    }
+}
+
+/// The address of ours that a datagram was sent to, and the interface it came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    pub address: IpAddr,
+    pub interface: u32,
+}
+
+/// What came with a received datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub length: usize,
+    /// It was longer than the buffer (MSG_TRUNC).
+    pub truncated: bool,
+    pub from: SocketAddr,
+    /// Only on sockets with IP_PKTINFO or IPV6_RECVPKTINFO.
+    pub local: Option<Local>,
+}
+
+/// Buffers for one batch, and what came into them.
+pub struct Buffers {
+    bytes: Box<[u8]>,
+    stride: usize,
+    capacity: usize,
+    names: Box<[libc::sockaddr_storage; BATCH]>,
+    controls: Box<[[u64; CONTROL / 8]; BATCH]>,
+}
+
+impl Buffers {
+    /// Room for 64 datagrams of up to `capacity` bytes, and `slack` bytes behind each that a reply may use.
+    pub fn new(capacity: usize, slack: usize) -> Self {
+        // Three cache lines beyond a round number: else all headers would share one set of the cache.
+        let stride = (capacity + slack).next_multiple_of(64) + 192;
+        // SAFETY: all zeroes is a valid sockaddr_storage.
+        let name: libc::sockaddr_storage = unsafe { mem::zeroed() };
+        Buffers {
+            bytes: vec![0; stride * BATCH].into_boxed_slice(),
+            stride,
+            capacity,
+            names: Box::new([name; BATCH]),
+            controls: Box::new([[0; CONTROL / 8]; BATCH]),
+        }
+    }
+
+    /// The whole buffer of one datagram, with its slack.
+    pub fn slot(&mut self, index: usize) -> &mut [u8] {
+        let start = index * self.stride;
+        &mut self.bytes[start..start + self.stride]
+    }
+
+    /// One `recvmmsg` that does not wait. What came is pushed to `arrivals`, in the order of the slots.
+    ///
+    /// # Errors
+    /// Of the call; "would block" is not one, it is nothing received.
+    pub fn receive(&mut self, fd: RawFd, arrivals: &mut Vec<Arrival>) -> io::Result<()> {
+        arrivals.clear();
+        // SAFETY: all zeroes is a valid iovec and mmsghdr.
+        let (mut vectors, mut headers) = unsafe {
+            (mem::zeroed::<[libc::iovec; BATCH]>(), mem::zeroed::<[libc::mmsghdr; BATCH]>())
+        };
+        let base = self.bytes.as_mut_ptr();
+        for index in 0..BATCH {
+            vectors[index] = libc::iovec {
+                // SAFETY: the slot lies within `bytes`.
+                iov_base: unsafe { base.add(index * self.stride) }.cast(),
+                iov_len: self.capacity,
+            };
+            let header = &mut headers[index].msg_hdr;
+            header.msg_name = ptr::from_mut(&mut self.names[index]).cast();
+            header.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = &mut vectors[index];
+            header.msg_iovlen = 1;
+            header.msg_control = self.controls[index].as_mut_ptr().cast();
+            header.msg_controllen = CONTROL as _;
+        }
+        // SAFETY: every header points to memory that outlives the call.
+        let count = unsafe {
+            libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as libc::c_uint, libc::MSG_DONTWAIT as _, ptr::null_mut())
+        };
+        if count < 0 {
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::WouldBlock { Ok(()) } else { Err(error) };
+        }
+        for (index, received) in headers.iter().enumerate().take(count as usize) {
+            let header = &received.msg_hdr;
+            // No UDP socket leaves the name out; the unspecified address would be dropped as a forged one.
+            let from = read_name(&self.names[index]).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+            arrivals.push(Arrival {
+                length: (received.msg_len as usize).min(self.capacity),
+                truncated: header.msg_flags & libc::MSG_TRUNC != 0,
+                from,
+                local: read_local(header),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A message to send: one datagram, or several of equal length (the last may be shorter) to the same address.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing {
+    pub to: SocketAddr,
+    /// The address to send from, on a wildcard socket.
+    pub local: Option<Local>,
+    /// Where in the list of pieces it begins, and how many pieces it has. More than one needs UDP_SEGMENT.
+    pub first: usize,
+    pub pieces: usize,
+}
+
+/// A piece: the slot that the datagram stands in, and its length.
+pub type Piece = (usize, usize);
+
+/// One `sendmmsg` that does not wait, for up to 64 messages.
+///
+/// Returns how many messages were taken, in order.
+///
+/// # Errors
+/// Of the first message; errors of later ones show when they are first.
+pub fn send(fd: RawFd, buffers: &Buffers, messages: &[Outgoing], pieces: &[Piece]) -> io::Result<usize> {
+    // SAFETY: all zeroes is valid for these C structures.
+    let (mut vectors, mut headers, mut names, mut controls) = unsafe {
+        (
+            mem::zeroed::<[libc::iovec; BATCH]>(),
+            mem::zeroed::<[libc::mmsghdr; BATCH]>(),
+            mem::zeroed::<[libc::sockaddr_in6; BATCH]>(),
+            mem::zeroed::<[[u64; CONTROL / 8]; BATCH]>(),
+        )
+    };
+    assert!(messages.len() <= BATCH && pieces.len() <= BATCH, "a batch is at most 64 datagrams");
+    for (vector, &(slot, length)) in vectors.iter_mut().zip(pieces) {
+        let start = slot * buffers.stride;
+        let datagram = &buffers.bytes[start..start + length];
+        *vector = libc::iovec { iov_base: datagram.as_ptr().cast_mut().cast(), iov_len: length };
+    }
+    for (index, message) in messages.iter().enumerate() {
+        let header = &mut headers[index].msg_hdr;
+        header.msg_name = ptr::from_mut(&mut names[index]).cast();
+        header.msg_namelen = write_name(&mut names[index], message.to);
+        let own = &mut vectors[message.first..message.first + message.pieces];
+        header.msg_iov = own.as_mut_ptr();
+        header.msg_iovlen = own.len() as _;
+        let segment = (message.pieces > 1).then(|| pieces[message.first].1 as u16);
+        write_control(header, &mut controls[index], message.local, segment);
+    }
+    // SAFETY: every header points to memory that outlives the call; the datagrams are only read.
+    let sent = unsafe {
+        libc::sendmmsg(fd, headers.as_mut_ptr(), messages.len() as libc::c_uint, libc::MSG_DONTWAIT as _)
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(sent as usize) }
+}
+
+/// Take one ICMP error from the error queue of a socket with IP_RECVERR: the address that the lost datagram was sent to.
+/// None when the queue is empty.
+pub fn take_error(fd: RawFd) -> Option<SocketAddr> {
+    // SAFETY: all zeroes is valid for these C structures.
+    let (mut name, mut header) =
+        unsafe { (mem::zeroed::<libc::sockaddr_storage>(), mem::zeroed::<libc::msghdr>()) };
+    let mut byte = [0u8; 1];
+    let mut control = [0u64; 64];
+    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    header.msg_name = ptr::from_mut(&mut name).cast();
+    header.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    header.msg_iov = &mut vector;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = mem::size_of_val(&control) as _;
+    // SAFETY: the header points to memory that outlives the call.
+    let length = unsafe { libc::recvmsg(fd, &mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
+    if length < 0 { None } else { read_name(&name) }
+}
+
+fn read_name(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match i32::from(name.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that it is a sockaddr_in, which is smaller than the storage.
+            let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+            let address = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
+            Some(SocketAddr::V4(SocketAddrV4::new(address, u16::from_be(name.sin_port))))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says that it is a sockaddr_in6, which is smaller than the storage.
+            let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
+            let address = Ipv6Addr::from(name.sin6_addr.s6_addr);
+            Some(SocketAddr::V6(SocketAddrV6::new(address, u16::from_be(name.sin6_port), 0, name.sin6_scope_id)))
+        }
+        _ => None,
+    }
+}
+
+fn write_name(name: &mut libc::sockaddr_in6, address: SocketAddr) -> libc::socklen_t {
+    match address {
+        SocketAddr::V4(address) => {
+            // SAFETY: a sockaddr_in is smaller than a sockaddr_in6, and any bytes are valid in both.
+            let name = unsafe { &mut *ptr::from_mut(name).cast::<libc::sockaddr_in>() };
+            name.sin_family = libc::AF_INET as libc::sa_family_t;
+            name.sin_port = address.port().to_be();
+            name.sin_addr.s_addr = u32::from(*address.ip()).to_be();
+            mem::size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(address) => {
+            name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            name.sin6_port = address.port().to_be();
+            name.sin6_addr.s6_addr = address.ip().octets();
+            name.sin6_scope_id = address.scope_id();
+            mem::size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}
+
+fn read_local(header: &libc::msghdr) -> Option<Local> {
+    // SAFETY: the kernel wrote the control messages and their total length; CMSG_NXTHDR stays within it.
+    unsafe {
+        let mut control = libc::CMSG_FIRSTHDR(header);
+        while let Some(head) = control.as_ref() {
+            let data = libc::CMSG_DATA(control);
+            match (head.cmsg_level, head.cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info = ptr::read_unaligned(data.cast::<libc::in_pktinfo>());
+                    let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
+                    return Some(Local { address: IpAddr::V4(address), interface: info.ipi_ifindex as u32 });
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info = ptr::read_unaligned(data.cast::<libc::in6_pktinfo>());
+                    let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                    return Some(Local { address: IpAddr::V6(address), interface: info.ipi6_ifindex });
+                }
+                _ => control = libc::CMSG_NXTHDR(header, control),
+            }
+        }
+    }
+    None
+}
+
+fn write_control(header: &mut libc::msghdr, space: &mut [u64; CONTROL / 8], local: Option<Local>, segment: Option<u16>) {
+    header.msg_control = space.as_mut_ptr().cast();
+    match (local, segment) {
+        (None, None) => header.msg_control = ptr::null_mut(),
+        (_, Some(segment)) => put_control(header, libc::SOL_UDP, libc::UDP_SEGMENT, segment),
+        (Some(Local { address: IpAddr::V4(address), .. }), None) => {
+            // The interface is left to routing: an answer may leave by another one than the query came in by.
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from(address).to_be() },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            put_control(header, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+        }
+        (Some(Local { address: IpAddr::V6(address), interface }), None) => {
+            // Only a link-local address needs its interface.
+            let link_local = address.segments()[0] & 0xffc0 == 0xfe80;
+            let info = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr: address.octets() },
+                ipi6_ifindex: if link_local { interface } else { 0 },
+            };
+            put_control(header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+        }
+    }
+}
+
+/// Make `value` the one control message of `header`, whose `msg_control` points to CONTROL bytes.
+fn put_control<T: Copy>(header: &mut libc::msghdr, level: libc::c_int, kind: libc::c_int, value: T) {
+    const { assert!(mem::size_of::<libc::cmsghdr>() + mem::size_of::<T>() <= CONTROL) };
+    let size = mem::size_of::<T>() as libc::c_uint;
+    // SAFETY: the space is aligned for a cmsghdr and has room for the header and a T, as asserted above.
+    unsafe {
+        header.msg_controllen = libc::CMSG_SPACE(size) as _;
+        let control = libc::CMSG_FIRSTHDR(header);
+        (*control).cmsg_level = level;
+        (*control).cmsg_type = kind;
+        (*control).cmsg_len = libc::CMSG_LEN(size) as _;
+        ptr::write_unaligned(libc::CMSG_DATA(control).cast(), value);
+    }
+}

@@ -1,0 +1,247 @@
+//! The flow table: queries that wait for their answer. Bounded, safe in its IDs, and expiring in order.
+//!
+//! A flow is found by the backend socket and the ID that its query left with. The IDs of one socket are all different, so an ID is used
+//! again only when its flow is gone. Flows of one backend share one time-out, so each backend has a list in order of arrival, and only
+//! its head can be due:
+//!
+//! ```text
+//! by_id[socket][id] -> flow      flow <-> flow <-> flow      one list for each backend slot
+//! ```
+
+use std::net::SocketAddr;
+
+use crate::ids::Ids;
+use crate::sys::Local;
+
+const NONE: u32 = u32::MAX;
+
+/// IDs tried before a socket counts as full. With half of all IDs taken, eight fail once in 256 times.
+const TRIES: usize = 8;
+
+/// A query that left for a backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    pub client: SocketAddr,
+    pub local: Option<Local>,
+    pub listener: usize,
+    /// The backend socket that it left by.
+    pub socket: usize,
+    /// The ID that it left with, and the one that it came with.
+    pub id: u16,
+    pub client_id: u16,
+    pub question: u64,
+    pub backend: usize,
+    pub backend_address: SocketAddr,
+    /// When it is given up, in nanoseconds of the monotonic clock.
+    pub deadline: u64,
+}
+
+struct Entry {
+    flow: Flow,
+    older: u32,
+    newer: u32,
+}
+
+#[derive(Clone, Copy)]
+struct List {
+    oldest: u32,
+    newest: u32,
+}
+
+const EMPTY: List = List { oldest: NONE, newest: NONE };
+
+pub struct Flows {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    capacity: usize,
+    by_id: Vec<Box<[u32]>>,
+    lists: Vec<List>,
+    ids: Ids,
+}
+
+/// Why no flow could be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Flows {
+    pub fn new(capacity: usize, sockets: usize, backends: usize) -> Self {
+        Flows {
+            entries: Vec::new(),
+            free: Vec::new(),
+            capacity,
+            // Zero means none, so that the kernel need not back untouched pages.
+            by_id: (0..sockets).map(|_| vec![0; 1 << 16].into_boxed_slice()).collect(),
+            lists: vec![EMPTY; backends],
+            ids: Ids::default(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Add a flow under a fresh random ID on its socket; `flow.id` is set to it, and the ID is returned.
+    ///
+    /// # Errors
+    /// `Full` when the table is full, when no free ID was found, or when the kernel gives no random bytes.
+    pub fn add(&mut self, mut flow: Flow) -> Result<u16, Full> {
+        if self.len() >= self.capacity {
+            return Err(Full);
+        }
+        flow.id = self.free_id(flow.socket)?;
+        let list = self.lists[flow.backend];
+        let entry = Entry { flow, older: list.newest, newer: NONE };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.entries[index as usize] = entry;
+                index
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len() as u32 - 1
+            }
+        };
+        match list.newest {
+            NONE => self.lists[flow.backend].oldest = index,
+            newest => self.entries[newest as usize].newer = index,
+        }
+        self.lists[flow.backend].newest = index;
+        self.by_id[flow.socket][usize::from(flow.id)] = index + 1;
+        Ok(flow.id)
+    }
+
+    fn free_id(&mut self, socket: usize) -> Result<u16, Full> {
+        for _ in 0..TRIES {
+            let id = self.ids.draw().ok_or(Full)?;
+            if self.by_id[socket][usize::from(id)] == 0 {
+                return Ok(id);
+            }
+        }
+        Err(Full)
+    }
+
+    /// The flow that waits on `socket` for an answer with this ID.
+    pub fn get(&self, socket: usize, id: u16) -> Option<&Flow> {
+        let index = self.by_id[socket][usize::from(id)].checked_sub(1)?;
+        Some(&self.entries[index as usize].flow)
+    }
+
+    pub fn remove(&mut self, socket: usize, id: u16) -> Option<Flow> {
+        let index = self.by_id[socket][usize::from(id)].checked_sub(1)?;
+        self.by_id[socket][usize::from(id)] = 0;
+        let Entry { flow, older, newer } = self.entries[index as usize];
+        match older {
+            NONE => self.lists[flow.backend].oldest = newer,
+            older => self.entries[older as usize].newer = newer,
+        }
+        match newer {
+            NONE => self.lists[flow.backend].newest = older,
+            newer => self.entries[newer as usize].older = older,
+        }
+        self.free.push(index);
+        Some(flow)
+    }
+
+    /// Remove and return one flow whose deadline has come, oldest of its backend first.
+    pub fn expire(&mut self, now: u64) -> Option<Flow> {
+        for list in 0..self.lists.len() {
+            let oldest = self.lists[list].oldest;
+            if oldest != NONE {
+                let flow = self.entries[oldest as usize].flow;
+                if flow.deadline <= now {
+                    return self.remove(flow.socket, flow.id);
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn flow(socket: usize, backend: usize, deadline: u64) -> Flow {
+        let address = SocketAddr::from(([192, 0, 2, 1], 5353));
+        Flow {
+            client: address,
+            local: None,
+            listener: 0,
+            socket,
+            id: 0,
+            client_id: 7,
+            question: 0,
+            backend,
+            backend_address: address,
+            deadline,
+        }
+    }
+
+    #[test]
+    fn a_full_table_says_so_and_room_comes_back() {
+        let mut flows = Flows::new(2, 1, 1);
+        let id = flows.add(flow(0, 0, 10)).unwrap();
+        flows.add(flow(0, 0, 11)).unwrap();
+        assert_eq!(flows.add(flow(0, 0, 12)), Err(Full));
+        assert_eq!(flows.remove(0, id).unwrap().deadline, 10);
+        assert!(flows.remove(0, id).is_none());
+        flows.add(flow(0, 0, 12)).unwrap();
+        assert_eq!(flows.len(), 2);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Add(usize, usize),
+        Remove(usize),
+        Expire(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0..2usize, 0..3usize).prop_map(|(socket, backend)| Step::Add(socket, backend)),
+            2 => (0..50usize).prop_map(Step::Remove),
+            1 => (0..30u64).prop_map(Step::Expire),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// The table agrees with a map, IDs are never shared, and nothing outlives its deadline.
+        #[test]
+        fn agrees_with_a_map(steps in steps()) {
+            let mut flows = Flows::new(20, 2, 3);
+            let mut model: HashMap<(usize, u16), u64> = HashMap::new();
+            let mut clock = 0u64;
+            for step in steps {
+                match step {
+                    Step::Add(socket, backend) => match flows.add(flow(socket, backend, clock + 20)) {
+                        Ok(id) => prop_assert!(model.insert((socket, id), clock + 20).is_none()),
+                        Err(Full) => prop_assert_eq!(model.len(), 20),
+                    },
+                    Step::Remove(nth) => {
+                        let Some(&(socket, id)) = model.keys().nth(nth) else { continue };
+                        prop_assert_eq!(flows.remove(socket, id).map(|f| f.deadline), model.remove(&(socket, id)));
+                    }
+                    Step::Expire(elapsed) => {
+                        clock += elapsed;
+                        while let Some(gone) = flows.expire(clock) {
+                            prop_assert!(gone.deadline <= clock);
+                            prop_assert!(model.remove(&(gone.socket, gone.id)).is_some());
+                        }
+                        prop_assert!(model.values().all(|&deadline| deadline > clock));
+                    }
+                }
+                prop_assert_eq!(flows.len(), model.len());
+                for &(socket, id) in model.keys() {
+                    prop_assert!(flows.get(socket, id).is_some_and(|f| f.id == id && f.socket == socket));
+                }
+            }
+        }
+    }
+}

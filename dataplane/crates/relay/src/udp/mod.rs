@@ -1,0 +1,176 @@
+//! The UDP relay of one worker: queries of clients to backends, answers of backends to clients.
+//!
+//! ```text
+//! listener -> recvmmsg -> engine -> verdict
+//!     Drop -> count     Reply -> built in place -> sendmmsg     Forward -> flow (new random ID) -> sendmmsg to the backend
+//! backend socket -> recvmmsg -> flow by socket and ID -> source and question match -> own ID back -> sendmmsg to the client
+//! ```
+//!
+//! Backend sockets are not connected: an answer from the wrong place reaches us and is counted, and one socket serves all backends of
+//! its family, so that one call sends a whole batch. Each batch leaves by a socket chosen at random.
+
+mod answers;
+pub mod flows;
+mod queries;
+mod sending;
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use engine::{Grants, Memory, Policy};
+use wire::Reason;
+
+use crate::backends::{Backend, Backends};
+use crate::ids::Ids;
+use crate::question::Fingerprints;
+use crate::sys::{Arrival, BATCH, Buffers, Outgoing, Piece};
+use crate::tally::Tally;
+use answers::Return;
+use flows::Flows;
+use queries::Forward;
+
+/// The longest query that is read; a longer one is dropped. dnsdist draws the same line. An UPDATE that needs more uses TCP.
+pub const LONGEST_QUERY: usize = 1500;
+
+/// Room behind a query for the OPT record of a reply.
+const REPLY_SLACK: usize = 64;
+
+/// The longest answer that is passed on: all that UDP can carry.
+const LONGEST_ANSWER: usize = 65_535;
+
+/// Batches that one call works through before it gives TCP and the timers their turn.
+const ROUNDS: usize = 4;
+
+/// An open UDP socket for clients.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub fd: RawFd,
+    pub address: SocketAddr,
+    pub grants: Grants,
+}
+
+/// A socket towards the backends of one family, not connected, with IP_RECVERR.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendSocket {
+    pub fd: RawFd,
+    pub ipv6: bool,
+}
+
+/// Bounds of the relay.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Queries that may wait for an answer.
+    pub flows: usize,
+    /// Slots of backends in the shared counters.
+    pub backend_slots: usize,
+    /// Send queries of equal length in one message.
+    pub segmentation: bool,
+}
+
+pub struct UdpRelay<M: Memory> {
+    tally: Tally<M>,
+    policy: Arc<Policy>,
+    listeners: Vec<Listener>,
+    sockets: Vec<BackendSocket>,
+    backends: Backends,
+    flows: Flows,
+    fingerprints: Fingerprints,
+    ids: Ids,
+    segmentation: bool,
+    queries: Buffers,
+    answers: Buffers,
+    arrivals: Vec<Arrival>,
+    outgoing: Vec<Outgoing>,
+    pieces: Vec<Piece>,
+    forwards: Vec<Forward>,
+    failed: Vec<(Range<usize>, Reason)>,
+    returns: Vec<Return>,
+}
+
+impl<M: Memory> UdpRelay<M> {
+    /// # Errors
+    /// When the kernel has no random bytes.
+    pub fn new(
+        tally: Tally<M>,
+        policy: Arc<Policy>,
+        sockets: Vec<BackendSocket>,
+        bounds: Bounds,
+    ) -> Result<Self, getrandom::Error> {
+        Ok(UdpRelay {
+            tally,
+            policy,
+            listeners: Vec::new(),
+            backends: Backends::default(),
+            flows: Flows::new(bounds.flows, sockets.len(), bounds.backend_slots),
+            fingerprints: Fingerprints::new()?,
+            ids: Ids::default(),
+            segmentation: bounds.segmentation,
+            queries: Buffers::new(LONGEST_QUERY, REPLY_SLACK),
+            answers: Buffers::new(LONGEST_ANSWER, 0),
+            arrivals: Vec::with_capacity(BATCH),
+            outgoing: Vec::with_capacity(BATCH),
+            pieces: Vec::with_capacity(BATCH),
+            forwards: Vec::with_capacity(BATCH),
+            failed: Vec::new(),
+            returns: Vec::with_capacity(BATCH),
+            sockets,
+        })
+    }
+
+    /// Add a listener; the returned number names it in `listener_ready`.
+    pub fn add_listener(&mut self, listener: Listener) -> usize {
+        self.listeners.push(listener);
+        self.listeners.len() - 1
+    }
+
+    pub fn set_policy(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+    }
+
+    pub fn set_backends(&mut self, backends: Vec<Backend>) {
+        self.backends.replace(backends);
+    }
+
+    pub fn set_health(&mut self, slot: usize, healthy: bool) {
+        if let Some(backend) = self.backends.by_slot(slot) {
+            backend.healthy = healthy;
+        }
+    }
+
+    pub fn backends(&self) -> &[Backend] {
+        self.backends.list()
+    }
+
+    /// Queries that wait for an answer.
+    pub fn in_flight(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Give up the queries whose time is over. Calls `timed_out` with the slot of each one's backend.
+    pub fn expire(&mut self, now: u64, mut timed_out: impl FnMut(usize)) {
+        while let Some(flow) = self.flows.expire(now) {
+            self.tally.expired(flow.backend);
+            if let Some(backend) = self.backends.by_slot(flow.backend) {
+                backend.outstanding = backend.outstanding.saturating_sub(1);
+            }
+            timed_out(flow.backend);
+        }
+    }
+
+    /// A random socket of the family of each backend that may be picked: one for IPv4, one for IPv6.
+    fn draw_sockets(&mut self) -> [Option<usize>; 2] {
+        let draw = self.ids.draw().map_or(0, usize::from);
+        [false, true].map(|ipv6| {
+            let count = self.sockets.iter().filter(|socket| socket.ipv6 == ipv6).count();
+            let nth = draw.checked_rem(count)?;
+            self.sockets.iter().enumerate().filter(|(_, socket)| socket.ipv6 == ipv6).nth(nth).map(|(index, _)| index)
+        })
+    }
+}
+
+/// The address that the client asked: the one in the control message, else the one that the socket is bound to.
+fn asked_address(listener: &Listener, arrival: &Arrival) -> IpAddr {
+    arrival.local.map_or(listener.address.ip(), |local| local.address)
+}

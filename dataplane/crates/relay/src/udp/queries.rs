@@ -1,0 +1,209 @@
+//! From the clients to the backends: one readable listener, a bounded number of batches.
+
+use std::cmp::Reverse;
+use std::net::SocketAddr;
+
+use engine::{Act, BackendCount, Client, Io, Memory, Verdict, decide};
+use wire::{Reason, Transport, rcode, write_reply};
+
+use super::flows::Flow;
+use super::{ROUNDS, UdpRelay, asked_address, sending};
+use crate::sys::{Arrival, BATCH, MAX_SEGMENTS, Outgoing};
+
+/// Longer queries leave alone: a segment must fit the path MTU, and few are longer. 64 of these fit a message of 64 KiB.
+const LONGEST_SEGMENT: usize = 1000;
+
+/// A query of the batch that goes to a backend: the slot that it stands in, and what is needed to send it or to take it back.
+#[derive(Clone, Copy)]
+pub(super) struct Forward {
+    slot: usize,
+    length: usize,
+    to: SocketAddr,
+    socket: usize,
+    id: u16,
+}
+
+impl<M: Memory> UdpRelay<M> {
+    /// Work through what waits at a listener, up to a bound; the loop calls again while more waits.
+    pub fn listener_ready(&mut self, listener: usize, now: u64) {
+        for _ in 0..ROUNDS {
+            let mut arrivals = std::mem::take(&mut self.arrivals);
+            let received = self.queries.receive(self.listeners[listener].fd, &mut arrivals);
+            if received.is_ok() && !arrivals.is_empty() {
+                self.judge_batch(listener, &arrivals, now);
+            }
+            let full = arrivals.len() == BATCH;
+            self.arrivals = arrivals;
+            if received.is_err() {
+                self.tally.io(Io::ReceiveErrors, 1);
+            }
+            if !full {
+                return;
+            }
+        }
+    }
+
+    fn judge_batch(&mut self, listener: usize, arrivals: &[Arrival], now: u64) {
+        let sockets = self.draw_sockets();
+        let mut forwards = std::mem::take(&mut self.forwards);
+        self.outgoing.clear();
+        self.pieces.clear();
+        self.tally.received(Transport::Udp, arrivals.len() as u64);
+        for (slot, arrival) in arrivals.iter().enumerate() {
+            if arrival.truncated {
+                self.tally.verdict(Transport::Udp, Act::Drop, Reason::TooLarge);
+                continue;
+            }
+            if let Some(forward) = self.judge(listener, slot, arrival, sockets, now) {
+                forwards.push(forward);
+            }
+        }
+        self.send_replies(listener);
+        self.send_forwards(&mut forwards);
+        forwards.clear();
+        self.forwards = forwards;
+    }
+
+    /// Decide on one query. A reply is built in its place and noted in `outgoing`; a query to forward is returned.
+    fn judge(
+        &mut self,
+        listener: usize,
+        slot: usize,
+        arrival: &Arrival,
+        sockets: [Option<usize>; 2],
+        now: u64,
+    ) -> Option<Forward> {
+        let door = &self.listeners[listener];
+        let client = Client {
+            address: arrival.from.ip(),
+            port: arrival.from.port(),
+            local: asked_address(door, arrival),
+            local_port: door.address.port(),
+            transport: Transport::Udp,
+            grants: door.grants,
+        };
+        let message = &mut self.queries.slot(slot)[..];
+        match decide(&self.policy, &self.tally.limits(), &message[..arrival.length], &client, now) {
+            Verdict::Drop(reason) => self.tally.verdict(Transport::Udp, Act::Drop, reason),
+            Verdict::Reply { reason, rcode: code, truncated, echo } => {
+                let length = write_reply(message, echo, code, truncated);
+                self.note_reply(slot, length, arrival);
+                self.tally.verdict(Transport::Udp, Act::Reply, reason);
+            }
+            Verdict::Forward { query, .. } => {
+                let (client_id, question) = (query.id, self.fingerprints.of(query.question.as_ref()));
+                let echo = query.echo();
+                match self.add_flow(listener, arrival, client_id, question, sockets, now) {
+                    Ok((to, socket, id)) => {
+                        self.queries.slot(slot)[..2].copy_from_slice(&id.to_be_bytes());
+                        return Some(Forward { slot, length: arrival.length, to, socket, id });
+                    }
+                    Err(Reason::BackendsDown) => {
+                        let length = write_reply(self.queries.slot(slot), echo, rcode::SERVFAIL, false);
+                        self.note_reply(slot, length, arrival);
+                        self.tally.verdict(Transport::Udp, Act::Reply, Reason::BackendsDown);
+                    }
+                    Err(reason) => self.tally.verdict(Transport::Udp, Act::Shed, reason),
+                }
+            }
+        }
+        None
+    }
+
+    /// Choose the backend and note the query as pending.
+    fn add_flow(
+        &mut self,
+        listener: usize,
+        arrival: &Arrival,
+        client_id: u16,
+        question: u64,
+        sockets: [Option<usize>; 2],
+        now: u64,
+    ) -> Result<(SocketAddr, usize, u16), Reason> {
+        let backend = self.backends.pick().ok_or(Reason::BackendsDown)?;
+        let socket = sockets[usize::from(backend.address.is_ipv6())].ok_or(Reason::BackendsDown)?;
+        let flow = Flow {
+            client: arrival.from,
+            local: arrival.local,
+            listener,
+            socket,
+            id: 0,
+            client_id,
+            question,
+            backend: backend.slot,
+            backend_address: backend.address,
+            deadline: now + backend.timeout,
+        };
+        let id = self.flows.add(flow).map_err(|_| Reason::FlowTableFull)?;
+        backend.outstanding += 1;
+        Ok((backend.address, socket, id))
+    }
+
+    fn note_reply(&mut self, slot: usize, length: usize, arrival: &Arrival) {
+        let first = self.pieces.len();
+        self.pieces.push((slot, length));
+        self.outgoing.push(Outgoing { to: arrival.from, local: arrival.local, first, pieces: 1 });
+    }
+
+    fn send_replies(&mut self, listener: usize) {
+        let tally = &self.tally;
+        sending::send_all(self.listeners[listener].fd, &self.queries, &self.outgoing, &self.pieces, |_, error| {
+            tally.io(sending::failure(error, Io::ClientBufferFull, Io::ClientSendErrors), 1);
+        });
+    }
+
+    /// Send the queries of a batch, each group of equal length to one backend as one message where that is on.
+    fn send_forwards(&mut self, forwards: &mut [Forward]) {
+        forwards.sort_unstable_by_key(|f| (f.socket, f.to, Reverse(f.length)));
+        let mut rest = &forwards[..];
+        while let Some(&Forward { socket, .. }) = rest.first() {
+            let (batch, others) = rest.split_at(rest.partition_point(|f| f.socket == socket));
+            rest = others;
+            self.pieces.clear();
+            self.pieces.extend(batch.iter().map(|f| (f.slot, f.length)));
+            self.group(batch);
+            let mut failed = std::mem::take(&mut self.failed);
+            let fd = self.sockets[socket].fd;
+            sending::send_all(fd, &self.queries, &self.outgoing, &self.pieces, |range, error| {
+                failed.push((range, sending::failure(error, Reason::SendBufferFull, Reason::BackendUnreachable)));
+            });
+            let mut sent = batch.len() as u64;
+            for (range, reason) in failed.drain(..) {
+                sent -= range.len() as u64;
+                batch[range].iter().for_each(|forward| self.take_back(forward, reason));
+            }
+            self.failed = failed;
+            self.tally.verdicts(Transport::Udp, Act::Forward, Reason::Ok, sent);
+        }
+    }
+
+    /// Fill `outgoing` with the messages for a batch: a run of one length, and at most one shorter query behind it, can go together.
+    fn group(&mut self, batch: &[Forward]) {
+        self.outgoing.clear();
+        let mut first = 0;
+        while first < batch.len() {
+            let head = batch[first];
+            let mut pieces = 1;
+            if self.segmentation && head.length <= LONGEST_SEGMENT {
+                let same = batch[first..].iter().take_while(|f| f.to == head.to && f.length == head.length).count();
+                pieces = same.min(MAX_SEGMENTS);
+                if batch.get(first + pieces).is_some_and(|f| f.to == head.to && f.length < head.length) && pieces < MAX_SEGMENTS {
+                    pieces += 1;
+                }
+            }
+            self.outgoing.push(Outgoing { to: head.to, local: None, first, pieces });
+            first += pieces;
+        }
+    }
+
+    /// A query could not be sent: forget its flow and count it as shed.
+    fn take_back(&mut self, forward: &Forward, reason: Reason) {
+        if let Some(flow) = self.flows.remove(forward.socket, forward.id) {
+            self.tally.verdict(Transport::Udp, Act::Shed, reason);
+            self.tally.backend(flow.backend, BackendCount::Errors, 1);
+            if let Some(backend) = self.backends.by_slot(flow.backend) {
+                backend.outstanding = backend.outstanding.saturating_sub(1);
+            }
+        }
+    }
+}

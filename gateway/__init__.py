@@ -1,0 +1,1 @@
+"""The control plane: configuration, command line, supervisor, admin API, metrics and events."""

@@ -1,0 +1,174 @@
+"""Is a backend healthy? Judged by its answers to SOA queries for a served zone, and by what happens to real queries.
+
+```
+unknown --first result--> healthy <--rise good in a row / fall bad in a row--> unhealthy
+```
+An unknown backend gets queries (an optimist's start), but does not make the gateway ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+
+from proxy.ingress.sockets import family_of
+from proxy.settings import Backend, Health
+from proxy.values import Endpoint
+
+State = Literal["unknown", "healthy", "unhealthy"]
+
+# A check may come this much earlier or later than its interval, so that many gateways do not ask in step.
+JITTER = 0.2
+
+
+@dataclass(slots=True)
+class Judge:
+    """The state of one backend. `good` and `bad` take a result and say whether the state has changed."""
+
+    rise: int
+    fall: int
+    state: State = "unknown"
+    streak: int = 0
+
+    def good(self) -> bool:
+        """An answer came as it should."""
+        return self._count("healthy", self.rise)
+
+    def bad(self) -> bool:
+        """None came, or a wrong one."""
+        return self._count("unhealthy", self.fall)
+
+    def _count(self, state: State, needed: int) -> bool:
+        if self.state == state:
+            self.streak = 0
+            return False
+        self.streak = self.streak + 1 if self.state != "unknown" else needed
+        if self.streak < needed:
+            return False
+        self.state, self.streak = state, 0
+        return True
+
+
+def is_good_answer(answer: bytes, query: dns.message.Message) -> bool:
+    """Whether `answer` shows a working secondary: our question again, and NOERROR with the SOA for a named zone.
+
+    For the root (no zone is known) any answer but SERVFAIL will do: an authoritative server refuses it.
+    """
+    try:
+        message = dns.message.from_wire(answer, ignore_trailing=True)
+    except dns.exception.DNSException:
+        return False
+    if not query.is_response(message):
+        return False
+    if query.question[0].name == dns.name.root:
+        return message.rcode() != dns.rcode.SERVFAIL
+    return message.rcode() == dns.rcode.NOERROR and any(rrset.rdtype == dns.rdatatype.SOA for rrset in message.answer)
+
+
+class _OneAnswer(asyncio.DatagramProtocol):
+    """Completes with the first datagram that passes `accept`, or with False on a refused port."""
+
+    def __init__(self, accept: Callable[[bytes], bool]) -> None:
+        self._accept = accept
+        self.result: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, _addr: object) -> None:
+        if not self.result.done() and self._accept(data):
+            self.result.set_result(True)
+
+    def error_received(self, _error: Exception) -> None:
+        if not self.result.done():
+            self.result.set_result(False)
+
+
+async def check(address: Endpoint, zone: str | None, timeout: float) -> bool:
+    """Ask `address` over UDP for the SOA of `zone` and wait up to `timeout` seconds for a good answer."""
+    query = dns.message.make_query(dns.name.from_text(zone or "."), dns.rdatatype.SOA, id=secrets.randbits(16))
+    query.flags &= ~dns.flags.RD
+    loop = asyncio.get_running_loop()
+    try:
+        transport, protocol = await loop.create_datagram_endpoint(
+            lambda: _OneAnswer(lambda data: is_good_answer(data, query)),
+            remote_addr=address.sockaddr,
+            family=family_of(address),
+        )
+    except OSError:
+        return False
+    try:
+        transport.sendto(query.to_wire())
+        async with asyncio.timeout(timeout):
+            return await protocol.result
+    except TimeoutError:
+        return False
+    finally:
+        transport.close()
+
+
+@dataclass(slots=True)
+class _Watched:
+    backend: Backend
+    judge: Judge
+    task: asyncio.Task[None] | None = field(default=None)
+
+
+class HealthMonitor:
+    """Checks every backend of a worker and calls `changed(slot, healthy)` when one changes its state."""
+
+    def __init__(self, settings: Health, zone: str | None, changed: Callable[[int, bool], None]) -> None:
+        self._settings = settings
+        self._zone = zone
+        self._changed = changed
+        self._watched: dict[int, _Watched] = {}
+
+    def watch(self, settings: Health, zone: str | None, backends: dict[int, Backend]) -> None:
+        """Watch exactly these backends, by slot. One that is known at its address keeps its state."""
+        self._settings, self._zone = settings, zone
+        for slot in [s for s, w in self._watched.items() if s not in backends or backends[s].address != w.backend.address]:
+            self._stop(slot)
+        for slot, backend in backends.items():
+            known = self._watched.get(slot)
+            if known is None:
+                watched = _Watched(backend, Judge(settings.rise, settings.fall))
+                watched.task = asyncio.create_task(self._run(slot, watched), name=f"health of {backend.name}")
+                self._watched[slot] = watched
+            else:
+                known.backend = backend
+                known.judge.rise, known.judge.fall = settings.rise, settings.fall
+
+    def state(self, slot: int) -> State:
+        """What is known of the backend in `slot`."""
+        return self._watched[slot].judge.state
+
+    def failed(self, slot: int) -> None:
+        """A passive mark: real queries went unanswered. Counts as a failed check."""
+        watched = self._watched.get(slot)
+        if watched is not None and watched.judge.bad():
+            self._changed(slot, False)
+
+    def stop(self) -> None:
+        """Stop all checks."""
+        for slot in list(self._watched):
+            self._stop(slot)
+
+    def _stop(self, slot: int) -> None:
+        task = self._watched.pop(slot).task
+        if task is not None:
+            task.cancel()
+
+    async def _run(self, slot: int, watched: _Watched) -> None:
+        while True:
+            good = await check(watched.backend.address, self._zone, self._settings.timeout)
+            if watched.judge.good() if good else watched.judge.bad():
+                self._changed(slot, good)
+            await asyncio.sleep(self._settings.interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311  no secret

@@ -1,0 +1,38 @@
+"""Places of the backends in the shared counters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from proxy.settings import Backend
+
+# As many as the shared memory has cells for; the settings allow no more backends.
+SLOTS = 64
+
+
+class Slots:
+    """Gives each backend name a slot, which it keeps over every reload. The supervisor assigns, so that all workers agree.
+
+    A slot that was never used is taken before one that was given up: counters of an old backend are not shown as those of a new one
+    until there is no other way.
+    """
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, int] = {}
+        self._next = 0
+
+    def assign(self, backends: Sequence[Backend]) -> Mapping[str, int]:
+        """The slots of exactly these backends, at most 64."""
+        names = [backend.name for backend in backends]
+        kept = {name: slot for name, slot in self._by_name.items() if name in names}
+        for name in names:
+            if name not in kept:
+                kept[name] = self._free_slot(set(kept.values()))
+        self._by_name = kept
+        return dict(kept)
+
+    def _free_slot(self, taken: set[int]) -> int:
+        if self._next < SLOTS:
+            self._next += 1
+            return self._next - 1
+        return next(slot for slot in range(SLOTS) if slot not in taken)

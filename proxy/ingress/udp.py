@@ -1,0 +1,99 @@
+"""UDP on the event loop: a readable socket is one call into the data plane, a timer gives up what got no answer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping, Sequence
+
+from dataplane import Policy, SharedMemory, UdpRelay
+from proxy.ingress.sockets import ListenerSocket, open_backend_sockets
+from proxy.settings import Backend, IngressSettings
+
+# Seconds between two looks at the deadlines: the precision of a backend's time-out.
+TICK = 0.1
+
+
+class UdpIngress:
+    """The UDP half of a worker. `silent(slot)` is called when all that a backend had to answer of late timed out."""
+
+    def __init__(
+        self,
+        *,
+        settings: IngressSettings,
+        slots: Mapping[str, int],
+        policy: Policy,
+        memory: SharedMemory,
+        worker: int,
+        silent: Callable[[int], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._silent = silent
+        self._listeners: list[socket.socket] = []
+        self._backend_sockets = open_backend_sockets(settings)
+        self._relay = UdpRelay(
+            memory=memory,
+            worker=worker,
+            policy=policy,
+            sockets=[(item.fileno(), item.family == socket.AF_INET6) for item in self._backend_sockets],
+            flows=settings.udp.flows,
+            segmentation=settings.udp.segmentation,
+        )
+        self._relay.set_backends(backend_list(settings.backends, slots))
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, settings: IngressSettings, sockets: Sequence[ListenerSocket]) -> None:
+        """Serve the UDP sockets among `sockets`."""
+        for number, backend_socket in enumerate(self._backend_sockets):
+            self._loop.add_reader(backend_socket, self._relay.backend_ready, number)
+        for item in sockets:
+            if item.transport == "udp":
+                listener = settings.listeners[item.listener]
+                host, port = item.socket.getsockname()[:2]
+                number = self._relay.add_listener(
+                    item.socket.fileno(), host, port, allow=list(listener.allow)
+                )
+                self._listeners.append(item.socket)
+                self._loop.add_reader(item.socket, self._relay.listener_ready, number)
+        self._tick()
+
+    def reload(self, settings: IngressSettings, slots: Mapping[str, int], policy: Policy) -> None:
+        """Take a new policy and new backends; pending queries are still answered."""
+        self._relay.set_policy(policy)
+        self._relay.set_backends(backend_list(settings.backends, slots))
+
+    def set_health(self, slot: int, healthy: bool) -> None:
+        """Let the backend in `slot` have queries, or not."""
+        self._relay.set_health(slot, healthy)
+
+    @property
+    def in_flight(self) -> int:
+        """Queries that wait for an answer."""
+        return self._relay.in_flight
+
+    def stop_listening(self) -> None:
+        """Read no more queries; what is in flight is still answered."""
+        for item in self._listeners:
+            self._loop.remove_reader(item)
+        self._listeners.clear()
+
+    def close(self) -> None:
+        """Stop everything. The listeners stay open: they belong to the supervisor."""
+        self.stop_listening()
+        if self._timer is not None:
+            self._timer.cancel()
+        for item in self._backend_sockets:
+            self._loop.remove_reader(item)
+            item.close()
+        self._backend_sockets.clear()
+
+    def _tick(self) -> None:
+        for slot, timeouts, answers in self._relay.expire():
+            if timeouts and not answers:
+                self._silent(slot)
+        self._timer = self._loop.call_later(TICK, self._tick)
+
+
+def backend_list(backends: Sequence[Backend], slots: Mapping[str, int]) -> list[tuple[int, str, int, int, float]]:
+    """The backends as the data plane takes them: slot, address, port, weight, time-out in seconds."""
+    return [(slots[b.name], str(b.address.address), b.address.port, b.weight, b.timeout) for b in backends]

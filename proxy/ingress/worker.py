@@ -1,0 +1,137 @@
+"""One ingress worker: UDP and TCP doors, the health of the backends, and their common slots in the shared counters."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from dataplane import Policy, SharedMemory
+from proxy.ingress.health import HealthMonitor, State
+from proxy.ingress.sockets import ListenerSocket
+from proxy.ingress.tcp import TcpIngress
+from proxy.ingress.udp import TICK, UdpIngress
+from proxy.settings import IngressSettings
+
+Emit = Callable[[str, Mapping[str, object]], None]
+
+# asm-generic/socket.h; linux/sock_diag.h: nine u32, the last is how many datagrams a full buffer cost.
+SO_MEMINFO = 55
+SK_MEMINFO_DROPS = 8
+
+
+class BackendStatus(Struct, frozen=True, kw_only=True):
+    """What a worker knows of a backend."""
+
+    name: str
+    slot: int
+    state: State
+
+
+class WorkerStatus(Struct, frozen=True, kw_only=True):
+    """What a worker says about itself. Counts of queries are not here: they stand in the shared memory."""
+
+    index: int
+    backends: tuple[BackendStatus, ...]
+    udp_in_flight: int
+    udp_receive_drops: int
+    tcp_connections: int
+    tcp_in_flight: int
+    tcp_closes: dict[str, int]
+
+
+class IngressWorker:
+    """Everything that one worker process does with clients and backends."""
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        settings: IngressSettings,
+        slots: Mapping[str, int],
+        health_zone: str | None,
+        policy: Policy,
+        memory: SharedMemory,
+        sockets: Sequence[ListenerSocket],
+        emit: Emit,
+    ) -> None:
+        self._index = index
+        self._settings = settings
+        self._slots = dict(slots)
+        self._health_zone = health_zone
+        self._sockets = sockets
+        self._emit = emit
+        self._health = HealthMonitor(settings.health, health_zone, self._health_changed)
+        self._udp = UdpIngress(
+            settings=settings, slots=slots, policy=policy, memory=memory, worker=index, silent=self._health.failed
+        )
+        self._tcp = TcpIngress(
+            settings=settings,
+            slots=slots,
+            policy=policy,
+            memory=memory,
+            worker=index,
+            on_backend_failure=self._health.failed,
+            emit=emit,
+        )
+
+    async def start(self) -> None:
+        """Open the doors."""
+        self._watch()
+        await self._tcp.start(self._sockets)
+        self._udp.start(self._settings, self._sockets)
+
+    def reload(
+        self, settings: IngressSettings, slots: Mapping[str, int], health_zone: str | None, policy: Policy
+    ) -> None:
+        """Take new settings and a new policy in one step. Listeners and sizes stay as they were at the start."""
+        self._settings, self._slots, self._health_zone = settings, dict(slots), health_zone
+        self._udp.reload(settings, slots, policy)
+        self._tcp.reload(settings, slots, policy)
+        self._watch()
+
+    async def drain(self, grace: float) -> None:
+        """Ask no more, answer what is in flight within `grace` seconds, then close."""
+        self._udp.stop_listening()
+        try:
+            async with asyncio.timeout(grace):
+                await self._tcp.drain(grace)
+                while self._udp.in_flight:
+                    await asyncio.sleep(TICK / 10)
+        except TimeoutError:
+            self._emit("worker.drain-incomplete", {"worker": self._index, "in_flight": self._udp.in_flight})
+        self._health.stop()
+        self._udp.close()
+
+    def status(self) -> WorkerStatus:
+        """The state of now."""
+        tcp = self._tcp.status()
+        return WorkerStatus(
+            index=self._index,
+            backends=tuple(
+                BackendStatus(name=name, slot=slot, state=self._health.state(slot)) for name, slot in self._slots.items()
+            ),
+            udp_in_flight=self._udp.in_flight,
+            udp_receive_drops=sum(receive_drops(s.socket) for s in self._sockets if s.transport == "udp"),
+            tcp_connections=tcp.connections,
+            tcp_in_flight=tcp.in_flight,
+            tcp_closes=dict(tcp.closes),
+        )
+
+    def _watch(self) -> None:
+        by_slot = {self._slots[backend.name]: backend for backend in self._settings.backends}
+        self._health.watch(self._settings.health, self._health_zone, by_slot)
+
+    def _health_changed(self, slot: int, healthy: bool) -> None:
+        self._udp.set_health(slot, healthy)
+        self._tcp.set_health(slot, healthy)
+        name = next(name for name, known in self._slots.items() if known == slot)
+        self._emit("backend.healthy" if healthy else "backend.unhealthy", {"backend": name, "worker": self._index})
+
+
+def receive_drops(listener: socket.socket) -> int:
+    """Datagrams that the kernel dropped because the receive buffer of this socket was full, since it was opened."""
+    info = listener.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36)
+    return int.from_bytes(info[SK_MEMINFO_DROPS * 4 :], "little")
