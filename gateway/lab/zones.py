@@ -59,3 +59,8 @@ class LabZone:
             midnight = int(time.time()) // DAY * DAY
             dns.dnssec.sign_zone(zone, keys=[(self.key, public)], inception=midnight, expiration=midnight + 14 * DAY)
         return zone.to_text(relativize=False)
+
+
+def new_signing_key() -> Ed25519PrivateKey:
+    """A key for a signed zone."""
+    return Ed25519PrivateKey.generate()

@@ -44,6 +44,8 @@ def is_free(port: int, kind: Kind = "both", host: str = "127.0.0.1") -> bool:
     with ExitStack() as probes:
         for type_ in _TYPES[kind]:
             probe = probes.enter_context(socket.socket(family, type_))
+            if type_ == socket.SOCK_STREAM:  # connections that linger after a server's end do not hold its port
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError as error:

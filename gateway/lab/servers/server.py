@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from gateway.lab.servers.ports import free_port
+from gateway.lab.servers.ports import free_port, is_free
 from gateway.lab.servers.probe import Probe
 from gateway.lab.servers.process import ChildError, ChildProcess, find_binary
 from gateway.lab.servers.roles import Primary, Role, plain
@@ -105,6 +105,10 @@ class NameServer(ABC):
     def argv(self, program: str, configuration: Path) -> list[str]:
         """The command that runs it in the foreground."""
 
+    def environment(self) -> dict[str, str]:
+        """What is added to the environment of its process."""
+        return {}
+
     def zone_file(self, zone: str) -> Path:
         """Where the text of a zone lies."""
         return self.directory / f"{'root' if plain(zone) == '.' else plain(zone)}.zone"
@@ -113,6 +117,9 @@ class NameServer(ABC):
         program = find_binary(self.program)
         if program is None:
             raise ChildError(f"{self.software} ({self.program}) is not installed")
+        # Whoever holds the port would answer in its place and make it look ready.
+        if not is_free(self.endpoint.port, "both", str(self.endpoint.address)):
+            raise ChildError(f"{self.software} can't have {self.endpoint}: it is in use")
         self.directory.mkdir(parents=True, exist_ok=True)
         if isinstance(self.role, Primary):
             for zone, text in self.role.zones.items():
@@ -120,9 +127,12 @@ class NameServer(ABC):
         configuration = self.directory / "server.conf"
         configuration.touch(mode=0o600)  # it may hold a key
         configuration.write_text(self.configuration())
-        name = f"{self.software} at {self.endpoint}"
         self._child = ChildProcess(
-            self.argv(program, configuration), self.directory / "server.log", name=name, cwd=self.directory
+            self.argv(program, configuration),
+            self.directory / "server.log",
+            name=f"{self.software} at {self.endpoint}",
+            env=self.environment(),
+            cwd=self.directory,
         ).start()
         return Probe(self.endpoint, next(iter(self.role.zones)))
 
