@@ -1,0 +1,177 @@
+//! The decision about one message.
+//!
+//! Two choices, with their reasons:
+//! - A faulty message takes nothing from the rate limits. It never reaches a backend, what it costs is one error reply, and
+//!   those have their own, tighter budget.
+//! - A truncated reply is no error. It is no longer than the query and takes nothing from the error budget, but one to ANY passes the
+//!   limits that need no question, so that a `drop` limit silences a flood of those too.
+
+use std::net::IpAddr;
+
+use wire::{Echo, Fault, Query, Reaction, Reason, Transport, check_query, opcode, qtype, rcode};
+
+use crate::counters::Act;
+use crate::limits::{Action, Subject};
+use crate::policy::Policy;
+use crate::source;
+use crate::table::Limits;
+use crate::zones::Place;
+
+/// What a listener lets in besides queries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// AXFR and IXFR.
+    pub transfer: bool,
+    pub notify: bool,
+    pub update: bool,
+}
+
+/// Who sent a message, and by which door it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// IPv4 as IPv4, also where the socket showed it as IPv6.
+    pub address: IpAddr,
+    pub port: u16,
+    /// The address of ours that was asked; the unspecified one where it is not known.
+    pub local: IpAddr,
+    pub local_port: u16,
+    pub transport: Transport,
+    pub grants: Grants,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict<'m> {
+    Forward {
+        query: Query<'m>,
+        /// The index of the served zone; none if only `*` lets it in.
+        zone: Option<u32>,
+    },
+    Drop(Reason),
+    /// Answer with `wire::write_reply(buffer, echo, rcode, truncated)`.
+    Reply {
+        reason: Reason,
+        rcode: u16,
+        truncated: bool,
+        echo: Echo,
+    },
+}
+
+impl Verdict<'_> {
+    /// Which cell counts it.
+    #[must_use]
+    pub const fn cell(&self) -> (Act, Reason) {
+        match self {
+            Self::Forward { .. } => (Act::Forward, Reason::Ok),
+            Self::Drop(reason) => (Act::Drop, *reason),
+            Self::Reply { reason, .. } => (Act::Reply, *reason),
+        }
+    }
+}
+
+/// Decides about `message`, which `client` sent. `now` is CLOCK_MONOTONIC in nanoseconds, the same clock in all workers.
+#[inline]
+pub fn decide<'m>(
+    policy: &Policy,
+    limits: &Limits<'_>,
+    message: &'m [u8],
+    client: &Client,
+    now: u64,
+) -> Verdict<'m> {
+    if let Some(reason) = source::fault(client) {
+        return Verdict::Drop(reason);
+    }
+    let case = Case { policy, limits, client, now };
+    let query = match check_query(message, client.transport, &policy.checks) {
+        Ok(query) => query,
+        Err(fault) => return case.fault(&fault),
+    };
+    if let Some(reason) = ungranted(&query, client.grants) {
+        return case.error(reason, rcode::REFUSED, Echo::of(&query));
+    }
+    let zone = match policy.locate(&query) {
+        Place::Zone(index) => Some(index),
+        Place::Any => None,
+        Place::Nowhere => return case.error(Reason::NotServed, rcode::REFUSED, Echo::of(&query)),
+    };
+    match case.over_limit(Some(&query), zone) {
+        None => Verdict::Forward { query, zone },
+        Some(action) => case.limited(action, Echo::of(&query)),
+    }
+}
+
+/// The reply to a query that no backend can take: SERVFAIL. Silence would make the client ask again.
+#[must_use]
+pub fn decide_shed(query: &Query<'_>, reason: Reason) -> Verdict<'static> {
+    Verdict::Reply { reason, rcode: rcode::SERVFAIL, truncated: false, echo: Echo::of(query) }
+}
+
+#[inline]
+fn ungranted(query: &Query<'_>, grants: Grants) -> Option<Reason> {
+    match query.opcode {
+        opcode::NOTIFY if !grants.notify => Some(Reason::NotifyRefused),
+        opcode::UPDATE if !grants.update => Some(Reason::UpdateRefused),
+        opcode::QUERY if !grants.transfer => match query.question?.qtype {
+            qtype::AXFR | qtype::IXFR => Some(Reason::TransferRefused),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What every step of one decision looks at.
+struct Case<'b> {
+    policy: &'b Policy,
+    limits: &'b Limits<'b>,
+    client: &'b Client,
+    now: u64,
+}
+
+impl Case<'_> {
+    fn fault(&self, fault: &Fault) -> Verdict<'static> {
+        let reason = fault.reason;
+        match fault.reaction {
+            Reaction::Drop => Verdict::Drop(reason),
+            Reaction::Reply { rcode: rcode::NOERROR, truncated } => match self.over_limit(None, None) {
+                Some(Action::Drop) => Verdict::Drop(Reason::RateLimited),
+                _ => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated, echo: fault.echo() },
+            },
+            Reaction::Reply { rcode, .. } => self.error(reason, rcode, fault.echo()),
+        }
+    }
+
+    /// An error reply, if the client may have one and the budget has one left.
+    fn error(&self, reason: Reason, rcode: u16, echo: Echo) -> Verdict<'static> {
+        if source::is_deaf_to_errors(self.client, reason) {
+            return Verdict::Drop(if reason == Reason::RcodeSet { reason } else { Reason::SourcePort });
+        }
+        if !self.policy.budget.take(self.limits, self.client, self.now) {
+            return Verdict::Drop(Reason::ErrorBudget);
+        }
+        Verdict::Reply { reason, rcode, truncated: false, echo }
+    }
+
+    /// The action of the first limit that the message is over. Those before it have been charged.
+    #[inline]
+    fn over_limit(&self, query: Option<&Query<'_>>, zone: Option<u32>) -> Option<Action> {
+        let subject = Subject { client: self.client, query, zone, now: self.now };
+        for (index, limit) in self.policy.limits.iter().enumerate() {
+            if limit.is_over(self.limits, &self.policy.zones, &subject) {
+                self.limits.count_over(index);
+                if limit.action != Action::Observe {
+                    return Some(limit.action);
+                }
+            }
+        }
+        None
+    }
+
+    fn limited(&self, action: Action, echo: Echo) -> Verdict<'static> {
+        let reason = Reason::RateLimited;
+        match action {
+            Action::Drop | Action::Observe => Verdict::Drop(reason),
+            Action::Truncate => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated: true, echo },
+            Action::Refuse => self.error(reason, rcode::REFUSED, echo),
+        }
+    }
+}

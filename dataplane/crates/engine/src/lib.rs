@@ -1,0 +1,31 @@
+//! The engine: what is decided about each message, and what is counted.
+//!
+//! [`decide`] is a pure function of the [`Policy`], the message, its [`Client`], the time and the [`Limits`] in shared
+//! memory. It touches no socket and no clock. The order of its checks:
+//!
+//! ```text
+//! source -> wire check -> grants -> served zones -> rate limits -> Forward
+//!    |          |            |          |              |
+//!   drop    drop or error  REFUSED    REFUSED    drop, TC or REFUSED       errors only within the error budget
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod budget;
+mod counters;
+mod decide;
+mod gcra;
+mod layout;
+mod limits;
+mod policy;
+mod source;
+mod table;
+mod zones;
+
+pub use budget::ErrorBudget;
+pub use counters::{Act, BackendCount, Counters, Io, Totals};
+pub use decide::{Client, Grants, Verdict, decide, decide_shed};
+pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
+pub use limits::{Action, Key, MAX_LIMITS, RateLimit};
+pub use policy::{Policy, PolicySpec};
+pub use table::Limits;

@@ -1,0 +1,66 @@
+//! The policy: the filters' settings, compiled. Immutable; a reload makes a new one and swaps it in.
+
+use wire::{Checks, Query};
+
+use crate::budget::{Budget, ErrorBudget};
+use crate::limits::{Limit, MAX_LIMITS, RateLimit};
+use crate::zones::{Place, Zones};
+
+/// What a policy is compiled from.
+#[derive(Clone, Debug, Default)]
+pub struct PolicySpec {
+    /// Served zones, in wire form.
+    pub zones: Vec<Vec<u8>>,
+    /// Names outside the zones pass too.
+    pub pass_all: bool,
+    /// In order; the first that a query is over decides.
+    pub rate_limits: Vec<RateLimit>,
+    pub checks: Checks,
+    pub error_budget: ErrorBudget,
+}
+
+/// A compiled policy.
+#[derive(Debug)]
+pub struct Policy {
+    pub(crate) zones: Zones,
+    pub(crate) limits: Vec<Limit>,
+    pub(crate) checks: Checks,
+    pub(crate) budget: Budget,
+}
+
+impl Policy {
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn new(spec: PolicySpec) -> Result<Self, String> {
+        if spec.rate_limits.len() > MAX_LIMITS {
+            return Err(format!("{} rate limits are more than {MAX_LIMITS}", spec.rate_limits.len()));
+        }
+        let mut limits = Vec::with_capacity(spec.rate_limits.len());
+        for (index, limit) in spec.rate_limits.iter().enumerate() {
+            let same = |other: &&RateLimit| (other.key, other.rate, other.burst) == (limit.key, limit.rate, limit.burst);
+            let ordinal = spec.rate_limits[..index].iter().filter(same).count() as u8;
+            limits.push(Limit::compile(limit, ordinal).map_err(|error| format!("rate limit {index}: {error}"))?);
+        }
+        Ok(Self {
+            zones: Zones::new(spec.zones, spec.pass_all)?,
+            limits,
+            checks: spec.checks,
+            budget: Budget::compile(spec.error_budget)?,
+        })
+    }
+
+    /// The name of a served zone, in wire form and lower case; empty for an index that does not exist.
+    #[must_use]
+    pub fn zone_name(&self, index: u32) -> &[u8] {
+        self.zones.name(index)
+    }
+
+    /// Where the query's name lies. Names of class CH lie in no zone, and without a question there is no name.
+    #[inline]
+    pub(crate) fn locate(&self, query: &Query<'_>) -> Place {
+        match &query.question {
+            Some(question) if question.qclass != wire::class::CHAOS => self.zones.locate(question),
+            _ => Place::Any,
+        }
+    }
+}

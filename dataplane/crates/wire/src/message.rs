@@ -1,0 +1,195 @@
+//! The values that the wire check reads and returns.
+
+use crate::Reason;
+
+/// Bytes of the header (RFC 1035 section 4.1.1).
+pub const HEADER_LEN: usize = 12;
+
+/// How a message reached us. The discriminant indexes the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Transport {
+    Udp = 0,
+    Tcp = 1,
+    Tls = 2,
+}
+
+impl Transport {
+    pub const COUNT: usize = 3;
+    pub const ALL: [Self; Self::COUNT] = [Self::Udp, Self::Tcp, Self::Tls];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// Whether the client's address is proven by a handshake and truncation means nothing.
+    #[must_use]
+    pub const fn is_stream(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+}
+
+/// Opcodes (RFC 6895 section 2.2).
+pub mod opcode {
+    pub const QUERY: u8 = 0;
+    pub const NOTIFY: u8 = 4;
+    pub const UPDATE: u8 = 5;
+}
+
+/// Response codes, the 12 bits of RFC 6891 section 6.1.3.
+pub mod rcode {
+    pub const NOERROR: u16 = 0;
+    pub const FORMERR: u16 = 1;
+    pub const SERVFAIL: u16 = 2;
+    pub const NOTIMP: u16 = 4;
+    pub const REFUSED: u16 = 5;
+    pub const BADVERS: u16 = 16;
+}
+
+/// The types that the gateway treats by themselves (RFC 6895 section 3.1).
+pub mod qtype {
+    pub const SOA: u16 = 6;
+    pub const SIG: u16 = 24;
+    pub const OPT: u16 = 41;
+    pub const TKEY: u16 = 249;
+    pub const TSIG: u16 = 250;
+    pub const IXFR: u16 = 251;
+    pub const AXFR: u16 = 252;
+    pub const ANY: u16 = 255;
+}
+
+/// The classes that the gateway treats by themselves (RFC 6895 section 3.2).
+pub mod class {
+    pub const IN: u16 = 1;
+    pub const CHAOS: u16 = 3;
+    pub const ANY: u16 = 255;
+}
+
+/// The question; in the message it occupies `12 .. 12 + name.len() + 4`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question<'m> {
+    /// In wire form, uncompressed, with the root label; case as sent.
+    pub name: &'m [u8],
+    /// Labels without the root: 0 for the root itself, at most 127.
+    pub labels: u8,
+    pub qtype: u16,
+    pub qclass: u16,
+}
+
+impl Question<'_> {
+    /// Bytes that the question takes in the message.
+    #[must_use]
+    pub const fn wire_len(&self) -> u16 {
+        // A name has at most 255 bytes.
+        self.name.len() as u16 + 4
+    }
+}
+
+/// The header of an OPT record (RFC 6891 section 6.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// At least 512; a smaller value counts as 512 (RFC 6891 section 6.2.3).
+    pub udp_size: u16,
+    pub version: u8,
+    pub dnssec_ok: bool,
+}
+
+/// A message that passed the wire check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Query<'m> {
+    pub id: u16,
+    pub flags: u16,
+    /// One of [`opcode`]; others do not pass.
+    pub opcode: u8,
+    /// `None` only for the cookie-only query (RFC 7873 section 5.4).
+    pub question: Option<Question<'m>>,
+    pub edns: Option<Edns>,
+    /// Carries TSIG or SIG(0), not verified.
+    pub signed: bool,
+}
+
+/// What a reply repeats of the query that it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Echo {
+    /// Bytes of the question section; 0: the reply has none.
+    pub question_len: u16,
+    /// Who asked with EDNS is answered with EDNS (RFC 6891 section 6.1.1).
+    pub edns: Option<Edns>,
+}
+
+impl Echo {
+    /// What a reply to `query` repeats.
+    #[must_use]
+    pub fn of(query: &Query<'_>) -> Self {
+        Self { question_len: query.question.map_or(0, |question| question.wire_len()), edns: query.edns }
+    }
+}
+
+/// What may be done about a faulty message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    Drop,
+    Reply { rcode: u16, truncated: bool },
+}
+
+/// A message that did not pass the wire check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: Reason,
+    pub reaction: Reaction,
+    /// Bytes of question section that were read whole and may be repeated; 0: none.
+    pub question_len: u16,
+    /// The OPT record, where the pass had come that far.
+    pub edns: Option<Edns>,
+}
+
+impl Fault {
+    /// What a reply to this message repeats.
+    #[must_use]
+    pub const fn echo(&self) -> Echo {
+        Echo { question_len: self.question_len, edns: self.edns }
+    }
+}
+
+/// What to do with something that the field's servers treat differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Pass,
+    Formerr,
+    Drop,
+}
+
+/// What to do with QTYPE ANY over UDP (RFC 8482).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnyOverUdp {
+    Pass,
+    Truncate,
+    Refuse,
+}
+
+/// The rows of the wire check that an operator may choose; mirrors `[filters.checks]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checks {
+    pub tc_bit: Choice,
+    pub trailing_bytes: Choice,
+    pub any_over_udp: AnyOverUdp,
+    /// Pass class CH.
+    pub chaos: bool,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self {
+            tc_bit: Choice::Pass,
+            trailing_bytes: Choice::Formerr,
+            any_over_udp: AnyOverUdp::Truncate,
+            chaos: false,
+        }
+    }
+}

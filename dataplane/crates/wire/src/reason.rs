@@ -1,0 +1,139 @@
+//! Why the gateway decided as it did: one enum for the wire check, the policy, shedding and the answers of backends.
+
+crate::labelled! {
+    /// Each member is one row, or one part of a row, of the wire check, or one decision of the policy or the relay.
+    pub enum Reason {
+        /// Nothing is wrong; the message was forwarded.
+        Ok = "ok",
+
+        // The header.
+        /// Fewer than the 12 bytes of a header (RFC 1035 section 4.1.1).
+        TooShort = "too-short",
+        /// Longer than a datagram, or a message of its opcode over a stream, may be; or the datagram was cut by the kernel.
+        TooLong = "too-long",
+        /// QR is set: not a query. Answering it could start a loop.
+        IsResponse = "is-response",
+        /// TC is set in a query, and the checks say that this is not let in.
+        TcBit = "tc-bit",
+        /// An opcode other than QUERY, NOTIFY and UPDATE.
+        Opcode = "opcode",
+        /// RCODE is not zero in a query.
+        RcodeSet = "rcode-set",
+        /// Not exactly one question (RFC 9619), and not a cookie-only query (RFC 7873 section 5.4).
+        QuestionCount = "question-count",
+        /// Records in the answer section of a query, or more than one in that of a NOTIFY.
+        AnswerCount = "answer-count",
+        /// Records in the authority section of other than an IXFR or UPDATE, or more than 64 in that of an IXFR.
+        AuthorityCount = "authority-count",
+        /// More than two records (OPT and a signature) in the additional section of a QUERY or NOTIFY.
+        AdditionalCount = "additional-count",
+
+        // The question.
+        /// QNAME runs past the end of the message.
+        NameCut = "name-cut",
+        /// A label type 01 or 10 in QNAME (RFC 6891 section 5).
+        NameLabelType = "name-label-type",
+        /// A compression pointer in QNAME: there is nothing before it to point to.
+        NameCompressed = "name-compressed",
+        /// QNAME is longer than 255 bytes (RFC 1035 section 2.3.4).
+        NameTooLong = "name-too-long",
+        /// QTYPE or QCLASS runs past the end of the message.
+        QuestionCut = "question-cut",
+
+        // The records.
+        /// An owner name that is too long, cut, of an unknown label type, or whose pointer leads not strictly backwards.
+        RecordName = "record-name",
+        /// A record runs past the end of the message.
+        RecordCut = "record-cut",
+        /// OPT outside the additional section (RFC 6891 section 6.1.1).
+        OptMisplaced = "opt-misplaced",
+        /// A second OPT (RFC 6891 section 6.1.1).
+        OptDuplicate = "opt-duplicate",
+        /// The owner of OPT is not the root (RFC 6891 section 6.1.2).
+        OptOwner = "opt-owner",
+        /// TSIG or SIG(0) is not the last record of the additional section (RFC 8945 section 5.1, RFC 2931 section 3.1).
+        SignatureMisplaced = "signature-misplaced",
+        /// The class of TSIG is not ANY (RFC 8945 section 4.2).
+        TsigClass = "tsig-class",
+        /// An EDNS version above 0 (RFC 6891 section 6.1.3): BADVERS.
+        EdnsVersion = "edns-version",
+        /// The lengths of the EDNS options do not add up to that of OPT.
+        EdnsOptions = "edns-options",
+        /// The COOKIE option is neither 8 nor 16 to 40 bytes long (RFC 7873 section 5.2.2).
+        EdnsCookie = "edns-cookie",
+        /// Bytes behind the last record.
+        TrailingBytes = "trailing-bytes",
+
+        // Types and classes.
+        /// QTYPE 0, which is reserved (RFC 6895 section 3.1).
+        QtypeZero = "qtype-zero",
+        /// A type that can't be asked for: OPT or TSIG, or in a NOTIFY any meta type.
+        QtypeMeta = "qtype-meta",
+        /// TKEY: keys are not negotiated through the gateway.
+        TkeyRefused = "tkey-refused",
+        /// AXFR over UDP, which is not defined (RFC 5936 section 4.2).
+        AxfrOverUdp = "axfr-over-udp",
+        /// ANY over UDP (RFC 8482).
+        AnyOverUdp = "any-over-udp",
+        /// The zone section of an UPDATE is not of type SOA (RFC 2136 section 3.1.1).
+        UpdateZoneType = "update-zone-type",
+        /// Class CH while the checks do not pass it.
+        ChaosRefused = "chaos-refused",
+        /// A class other than IN and CH.
+        ClassRefused = "class-refused",
+
+        // The source.
+        /// Source port 0, or that of a service that would answer our reply: echo, daytime, chargen, time; an error to kpasswd.
+        SourcePort = "source-port",
+        /// A source that no query can come from: unspecified, multicast, broadcast, loopback from outside, IPv4 within IPv6.
+        SourceAddress = "source-address",
+        /// Our own address and port (LAND).
+        OwnAddress = "own-address",
+
+        // The policy.
+        /// No served zone has this name.
+        NotServed = "not-served",
+        /// AXFR or IXFR where the listener does not allow transfers.
+        TransferRefused = "transfer-refused",
+        /// NOTIFY where the listener does not allow it.
+        NotifyRefused = "notify-refused",
+        /// UPDATE where the listener does not allow it.
+        UpdateRefused = "update-refused",
+        /// Over a rate limit.
+        RateLimited = "rate-limited",
+        /// An error reply was due, and the budget of error replies is spent.
+        ErrorBudget = "error-budget",
+
+        // Shedding: the message was good, the gateway could not carry it.
+        /// No backend is healthy.
+        BackendsDown = "backends-down",
+        /// No free place in the flow table.
+        FlowTableFull = "flow-table-full",
+        /// The kernel, or the connection to the backend, took no more.
+        BackendBufferFull = "backend-buffer-full",
+        /// The query could not be sent to the backend, or the connection broke before it was.
+        BackendUnreachable = "backend-unreachable",
+        /// More unanswered queries than a connection may have.
+        TooManyInFlight = "too-many-in-flight",
+        /// The gateway is draining before it stops.
+        Draining = "draining",
+
+        // The answers of backends; counted apart, they are no received queries.
+        /// Fewer than the 12 bytes of a header.
+        AnswerShort = "answer-short",
+        /// QR is not set.
+        AnswerNotResponse = "answer-not-response",
+        /// More than one question.
+        AnswerQuestionCount = "answer-question-count",
+        /// The question does not parse.
+        AnswerQuestion = "answer-question",
+        /// No query waits under this ID.
+        AnswerUnknownId = "answer-unknown-id",
+        /// Not the question that was asked.
+        AnswerWrongQuestion = "answer-wrong-question",
+        /// Not from the backend that was asked.
+        AnswerWrongSource = "answer-wrong-source",
+        /// The client is gone.
+        AnswerClientGone = "answer-client-gone",
+    }
+}

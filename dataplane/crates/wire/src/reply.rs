@@ -1,0 +1,45 @@
+//! A short reply, written in place over the query that it answers: an error, or TC with nothing else.
+
+use crate::message::{Echo, HEADER_LEN};
+
+/// The UDP size that our own OPT names: what passes every path unfragmented (DNS Flag Day 2020).
+pub const OUR_UDP_SIZE: u16 = 1232;
+/// The most that a reply adds behind the echoed question: an OPT without options.
+pub const REPLY_EXTRA: usize = 11;
+
+const OPCODE: u16 = 0x7800;
+const RD: u16 = 0x0100;
+const CD: u16 = 0x0010;
+const QR: u16 = 0x8000;
+const TC: u16 = 0x0200;
+const DNSSEC_OK: u8 = 0x80;
+
+/// Turns the query at the start of `buffer` into a reply with `rcode` (12 bits) and returns its length.
+///
+/// ID, opcode, RD and CD (RFC 4035 section 3.1.6) stay, QR is set, the question is kept as far as `echo` says, everything
+/// else goes. OPT is added if `echo` has one, with its DO bit (RFC 3225 section 3). Without OPT only the lower 4 bits of
+/// `rcode` can be said. Returns 0, and leaves the buffer alone, if the reply does not fit; a buffer of
+/// `12 + question_len + REPLY_EXTRA` bytes always does.
+#[inline]
+pub fn write_reply(buffer: &mut [u8], echo: Echo, rcode: u16, truncated: bool) -> usize {
+    let question_end = HEADER_LEN + usize::from(echo.question_len);
+    let end = question_end + if echo.edns.is_some() { REPLY_EXTRA } else { 0 };
+    let Some(reply) = buffer.get_mut(..end) else {
+        return 0;
+    };
+    let (question, opt) = reply.split_at_mut(question_end);
+    let flags = u16::from_be_bytes([question[2], question[3]]) & (OPCODE | RD | CD)
+        | QR
+        | if truncated { TC } else { 0 }
+        | rcode & 0x0f;
+    question[2..4].copy_from_slice(&flags.to_be_bytes());
+    let counts = [0, u8::from(echo.question_len > 0), 0, 0, 0, 0, 0, u8::from(echo.edns.is_some())];
+    question[4..HEADER_LEN].copy_from_slice(&counts);
+    if let Some(edns) = echo.edns {
+        let [size_high, size_low] = OUR_UDP_SIZE.to_be_bytes();
+        let upper_rcode = (rcode >> 4) as u8;
+        let flags = if edns.dnssec_ok { DNSSEC_OK } else { 0 };
+        opt.copy_from_slice(&[0, 0, 41, size_high, size_low, upper_rcode, 0, flags, 0, 0, 0]);
+    }
+    end
+}
