@@ -71,13 +71,7 @@ impl Verdict<'_> {
 
 /// Decides about `message`, which `client` sent. `now` is CLOCK_MONOTONIC in nanoseconds, the same clock in all workers.
 #[inline]
-pub fn decide<'m>(
-    policy: &Policy,
-    limits: &Limits<'_>,
-    message: &'m [u8],
-    client: &Client,
-    now: u64,
-) -> Verdict<'m> {
+pub fn decide<'m>(policy: &Policy, limits: &Limits<'_>, message: &'m [u8], client: &Client, now: u64) -> Verdict<'m> {
     if let Some(reason) = source::fault(client) {
         return Verdict::Drop(reason);
     }

@@ -37,7 +37,8 @@ impl Policy {
         }
         let mut limits = Vec::with_capacity(spec.rate_limits.len());
         for (index, limit) in spec.rate_limits.iter().enumerate() {
-            let same = |other: &&RateLimit| (other.key, other.rate, other.burst) == (limit.key, limit.rate, limit.burst);
+            let same =
+                |other: &&RateLimit| (other.key, other.rate, other.burst) == (limit.key, limit.rate, limit.burst);
             let ordinal = spec.rate_limits[..index].iter().filter(same).count() as u8;
             limits.push(Limit::compile(limit, ordinal).map_err(|error| format!("rate limit {index}: {error}"))?);
         }

@@ -53,6 +53,5 @@ fn holds_v4(address: Ipv6Addr) -> bool {
 /// error, may be the reply of a server to a forged query.
 #[inline]
 pub(crate) fn is_deaf_to_errors(client: &Client, reason: Reason) -> bool {
-    !client.transport.is_stream()
-        && (client.port == KPASSWD || (client.port == DOMAIN && reason == Reason::RcodeSet))
+    !client.transport.is_stream() && (client.port == KPASSWD || (client.port == DOMAIN && reason == Reason::RcodeSet))
 }

@@ -38,11 +38,7 @@ impl Zones {
         if names.is_empty() && !pass_all {
             return Err("no zone is served".to_owned());
         }
-        let mut zones = Self {
-            pass_all,
-            places: vec![None; (names.len() * 2).next_power_of_two()],
-            ..Self::default()
-        };
+        let mut zones = Self { pass_all, places: vec![None; (names.len() * 2).next_power_of_two()], ..Self::default() };
         for (index, mut name) in names.into_iter().enumerate() {
             let count = match skip_plain(&name, 0) {
                 Ok((end, count)) if end == name.len() => count,

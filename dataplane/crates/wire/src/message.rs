@@ -185,11 +185,6 @@ pub struct Checks {
 
 impl Default for Checks {
     fn default() -> Self {
-        Self {
-            tc_bit: Choice::Pass,
-            trailing_bytes: Choice::Formerr,
-            any_over_udp: AnyOverUdp::Truncate,
-            chaos: false,
-        }
+        Self { tc_bit: Choice::Pass, trailing_bytes: Choice::Formerr, any_over_udp: AnyOverUdp::Truncate, chaos: false }
     }
 }

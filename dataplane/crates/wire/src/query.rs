@@ -145,7 +145,7 @@ impl Header {
             _ => TCP_MAX,
         };
         if length > most {
-            return Err((Reason::TooLong, Reaction::Drop));
+            return Err((Reason::TooLarge, Reaction::Drop));
         }
         if !matches!(opcode, opcode::QUERY | opcode::NOTIFY | opcode::UPDATE) {
             return Err(reply(Reason::Opcode, rcode::NOTIMP));

@@ -9,8 +9,8 @@ crate::labelled! {
         // The header.
         /// Fewer than the 12 bytes of a header (RFC 1035 section 4.1.1).
         TooShort = "too-short",
-        /// Longer than a datagram, or a message of its opcode over a stream, may be; or the datagram was cut by the kernel.
-        TooLong = "too-long",
+        /// Larger than a datagram, or a message of its opcode over a stream, may be; or the datagram was cut by the kernel.
+        TooLarge = "too-large",
         /// QR is set: not a query. Answering it could start a loop.
         IsResponse = "is-response",
         /// TC is set in a query, and the checks say that this is not let in.
@@ -110,9 +110,11 @@ crate::labelled! {
         /// No free place in the flow table.
         FlowTableFull = "flow-table-full",
         /// The kernel, or the connection to the backend, took no more.
-        BackendBufferFull = "backend-buffer-full",
-        /// The query could not be sent to the backend, or the connection broke before it was.
+        SendBufferFull = "send-buffer-full",
+        /// The datagram to the backend could not be sent.
         BackendUnreachable = "backend-unreachable",
+        /// There is no connection to the backend, or it broke before the query was sent.
+        BackendConnection = "backend-connection",
         /// More unanswered queries than a connection may have.
         TooManyInFlight = "too-many-in-flight",
         /// The gateway is draining before it stops.

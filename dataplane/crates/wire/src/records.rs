@@ -70,7 +70,8 @@ impl<'m> Record<'m> {
     fn read(message: &'m [u8], start: usize) -> Result<Self, Reason> {
         let fixed = skip_owner(message, start).map_err(|_| Reason::RecordName)?;
         let behind = message.get(fixed..).ok_or(Reason::RecordCut)?;
-        let Some((&[t0, t1, c0, c1, ttl0, ttl1, ttl2, ttl3, l0, l1], data)) = behind.split_first_chunk::<FIXED>() else {
+        let Some((&[t0, t1, c0, c1, ttl0, ttl1, ttl2, ttl3, l0, l1], data)) = behind.split_first_chunk::<FIXED>()
+        else {
             return Err(Reason::RecordCut);
         };
         let length = usize::from(u16::from_be_bytes([l0, l1]));
