@@ -20,7 +20,9 @@ class RateLimit(Settings, frozen=True, kw_only=True):
         Literal["client-prefix", "zone", "qname", "qtype", "global"], Meta(description="what shares one bucket")
     ]
     rate: Annotated[int, Meta(ge=1, le=100_000_000, description="queries a second that it refills")]
-    burst: Annotated[int | None, Meta(ge=1, le=100_000_000, description="queries it holds when full; twice the rate unless set")] = None
+    burst: Annotated[
+        int | None, Meta(ge=1, le=100_000_000, description="queries it holds when full; twice the rate unless set")
+    ] = None
     prefix_v4: Annotated[int, Meta(ge=0, le=32, description="bits of an IPv4 address that make the prefix")] = 32
     prefix_v6: Annotated[int, Meta(ge=0, le=128, description="bits of an IPv6 address that make the prefix")] = 56
     action: Annotated[
@@ -34,7 +36,9 @@ class Checks(Settings, frozen=True, kw_only=True):
 
     tc_bit: Annotated[Literal["pass", "drop"], Meta(description="a query with the TC bit set")] = "pass"
     trailing_bytes: Annotated[Choice, Meta(description="bytes behind the last record")] = "formerr"
-    any_over_udp: Annotated[Literal["pass", "truncate", "refuse"], Meta(description="QTYPE ANY over UDP (RFC 8482)")] = "truncate"
+    any_over_udp: Annotated[
+        Literal["pass", "truncate", "refuse"], Meta(description="QTYPE ANY over UDP (RFC 8482)")
+    ] = "truncate"
     chaos: Annotated[bool, Meta(description="pass class CH: version.bind, id.server and the like")] = False
 
 
@@ -42,14 +46,17 @@ class ErrorBudget(Settings, frozen=True, kw_only=True):
     """`[filters.error_budget]`: how many error replies are given before faulty messages are dropped instead."""
 
     rate: Annotated[int, Meta(ge=0, le=1_000_000, description="error replies a second in total")] = 1000
-    prefix_rate: Annotated[int, Meta(ge=0, le=1_000_000, description="error replies a second to one prefix (/24, /56)")] = 10
+    prefix_rate: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="error replies a second to one prefix (/24, /56)")
+    ] = 10
 
 
 class FilterSettings(Settings, frozen=True, kw_only=True):
     """`[filters]`: what is let in."""
 
     zones: Annotated[
-        tuple[str, ...], Meta(min_length=1, description='served zones; other names are REFUSED within the error budget; "*" passes all')
+        tuple[str, ...],
+        Meta(min_length=1, description='served zones; other names are REFUSED within the error budget; "*" passes all'),
     ] = ("*",)
     rate_limits: tuple[RateLimit, ...] = ()
     table_size: Annotated[

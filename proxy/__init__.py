@@ -1,1 +1,1 @@
-"""The traffic: queries in (`proxy.ingress`), transfers out (`proxy.egress`), and the grammar of both (`proxy.protocol`)."""
+"""The traffic: queries in (`proxy.ingress`), transfers out (`proxy.egress`), the grammar of both (`proxy.protocol`)."""

@@ -92,8 +92,8 @@ class _OneAnswer(asyncio.DatagramProtocol):
             self.result.set_result(False)
 
 
-async def check(address: Endpoint, zone: str | None, timeout: float) -> bool:
-    """Ask `address` over UDP for the SOA of `zone` and wait up to `timeout` seconds for a good answer."""
+async def check(address: Endpoint, zone: str | None, patience: float) -> bool:
+    """Ask `address` over UDP for the SOA of `zone` and wait up to `patience` seconds for a good answer."""
     query = dns.message.make_query(dns.name.from_text(zone or "."), dns.rdatatype.SOA, id=secrets.randbits(16))
     query.flags &= ~dns.flags.RD
     loop = asyncio.get_running_loop()
@@ -107,7 +107,7 @@ async def check(address: Endpoint, zone: str | None, timeout: float) -> bool:
         return False
     try:
         transport.sendto(query.to_wire())
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(patience):
             return await protocol.result
     except TimeoutError:
         return False
@@ -134,7 +134,9 @@ class HealthMonitor:
     def watch(self, settings: Health, zone: str | None, backends: dict[int, Backend]) -> None:
         """Watch exactly these backends, by slot. One that is known at its address keeps its state."""
         self._settings, self._zone = settings, zone
-        for slot in [s for s, w in self._watched.items() if s not in backends or backends[s].address != w.backend.address]:
+        for slot in [
+            s for s, w in self._watched.items() if s not in backends or backends[s].address != w.backend.address
+        ]:
             self._stop(slot)
         for slot, backend in backends.items():
             known = self._watched.get(slot)

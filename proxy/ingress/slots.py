@@ -11,10 +11,10 @@ SLOTS = 64
 
 
 class Slots:
-    """Gives each backend name a slot, which it keeps over every reload. The supervisor assigns, so that all workers agree.
+    """Gives each backend name a slot, which it keeps over every reload. The supervisor assigns: all workers agree.
 
-    A slot that was never used is taken before one that was given up: counters of an old backend are not shown as those of a new one
-    until there is no other way.
+    A slot that was never used is taken before one that was given up, so that counters of an old backend are not shown
+    as those of a new one until there is no other way.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The sockets of the way in, opened before anything else and handed down: a listener outlives its worker.
 
-Every worker has a socket of its own for each listener (SO_REUSEPORT), so the kernel spreads clients over the workers, and what is queued at
-the socket of a crashed worker waits for the next one.
+Every worker has a socket of its own for each listener (SO_REUSEPORT), so the kernel spreads clients over the workers,
+and what is queued at the socket of a crashed worker waits for the next one.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def set_receive_buffer(opened: socket.socket, size: int) -> None:
 
 
 def omit_path_mtu(opened: socket.socket) -> None:
-    """Neither probe the path MTU nor believe ICMP about it, as BIND and NSD do: a forged ICMP can't make answers fragment."""
+    """Neither probe the path MTU nor believe ICMP about it, as BIND and NSD do: forged ICMP fragments no answers."""
     if opened.family == socket.AF_INET6:
         opened.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT)
     else:

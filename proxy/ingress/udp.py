@@ -50,9 +50,7 @@ class UdpIngress:
             if item.transport == "udp":
                 listener = settings.listeners[item.listener]
                 host, port = item.socket.getsockname()[:2]
-                number = self._relay.add_listener(
-                    item.socket.fileno(), host, port, allow=list(listener.allow)
-                )
+                number = self._relay.add_listener(item.socket.fileno(), host, port, allow=list(listener.allow))
                 self._listeners.append(item.socket)
                 self._loop.add_reader(item.socket, self._relay.listener_ready, number)
         self._tick()

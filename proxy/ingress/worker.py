@@ -98,7 +98,7 @@ class IngressWorker:
         try:
             async with asyncio.timeout(grace):
                 await self._tcp.drain(grace)
-                while self._udp.in_flight:
+                while self._udp.in_flight:  # noqa: ASYNC110 - the data plane has no events; the wait is short
                     await asyncio.sleep(TICK / 10)
         except TimeoutError:
             self._emit("worker.drain-incomplete", {"worker": self._index, "in_flight": self._udp.in_flight})
@@ -111,7 +111,8 @@ class IngressWorker:
         return WorkerStatus(
             index=self._index,
             backends=tuple(
-                BackendStatus(name=name, slot=slot, state=self._health.state(slot)) for name, slot in self._slots.items()
+                BackendStatus(name=name, slot=slot, state=self._health.state(slot))
+                for name, slot in self._slots.items()
             ),
             udp_in_flight=self._udp.in_flight,
             udp_receive_drops=sum(receive_drops(s.socket) for s in self._sockets if s.transport == "udp"),

@@ -15,6 +15,9 @@ pub struct Backend {
     pub timeout: u64,
     pub healthy: bool,
     pub outstanding: u32,
+    /// What happened since the last look: queries given up, and answers that came.
+    pub timeouts: u64,
+    pub answers: u64,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +51,26 @@ impl Backends {
         self.list.iter_mut().find(|backend| backend.slot == slot)
     }
 
+    /// Note that a query to this backend has ended, with an answer or without.
+    pub fn ended(&mut self, slot: usize, answered: bool) {
+        if let Some(backend) = self.by_slot(slot) {
+            backend.outstanding = backend.outstanding.saturating_sub(1);
+            if answered {
+                backend.answers += 1;
+            } else {
+                backend.timeouts += 1;
+            }
+        }
+    }
+
+    /// For each backend with news since the last look: its slot, the queries given up, the answers.
+    pub fn take_recent(&mut self) -> Vec<(usize, u64, u64)> {
+        let news = |backend: &mut Backend| {
+            (backend.slot, std::mem::take(&mut backend.timeouts), std::mem::take(&mut backend.answers))
+        };
+        self.list.iter_mut().map(news).filter(|&(_, timeouts, answers)| timeouts + answers > 0).collect()
+    }
+
     /// The backend for the next query, or None when none is healthy. The caller counts it as outstanding.
     pub fn pick(&mut self) -> Option<&mut Backend> {
         let count = self.list.len();
@@ -76,7 +99,7 @@ mod tests {
 
     fn backend(slot: usize, weight: u32) -> Backend {
         let address = SocketAddr::from(([127, 0, 0, 1], 5300 + slot as u16));
-        Backend { slot, address, weight, timeout: 1, healthy: true, outstanding: 0 }
+        Backend { slot, address, weight, timeout: 1, healthy: true, outstanding: 0, timeouts: 0, answers: 0 }
     }
 
     fn shares(backends: &mut Backends, queries: usize) -> Vec<u32> {

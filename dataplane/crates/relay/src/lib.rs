@@ -10,4 +10,5 @@ pub mod question;
 pub mod stream;
 #[allow(unsafe_code)] // the one file that talks to the kernel
 pub mod sys;
+pub mod tally;
 pub mod udp;

@@ -174,9 +174,8 @@ impl Buffers {
     pub fn receive(&mut self, fd: RawFd, arrivals: &mut Vec<Arrival>) -> io::Result<()> {
         arrivals.clear();
         // SAFETY: all zeroes is a valid iovec and mmsghdr.
-        let (mut vectors, mut headers) = unsafe {
-            (mem::zeroed::<[libc::iovec; BATCH]>(), mem::zeroed::<[libc::mmsghdr; BATCH]>())
-        };
+        let (mut vectors, mut headers) =
+            unsafe { (mem::zeroed::<[libc::iovec; BATCH]>(), mem::zeroed::<[libc::mmsghdr; BATCH]>()) };
         let base = self.bytes.as_mut_ptr();
         for index in 0..BATCH {
             vectors[index] = libc::iovec {
@@ -262,9 +261,8 @@ pub fn send(fd: RawFd, buffers: &Buffers, messages: &[Outgoing], pieces: &[Piece
         write_control(header, &mut controls[index], message.local, segment);
     }
     // SAFETY: every header points to memory that outlives the call; the datagrams are only read.
-    let sent = unsafe {
-        libc::sendmmsg(fd, headers.as_mut_ptr(), messages.len() as libc::c_uint, libc::MSG_DONTWAIT as _)
-    };
+    let sent =
+        unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), messages.len() as libc::c_uint, libc::MSG_DONTWAIT as _) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(sent as usize) }
 }
 
@@ -272,8 +270,7 @@ pub fn send(fd: RawFd, buffers: &Buffers, messages: &[Outgoing], pieces: &[Piece
 /// None when the queue is empty.
 pub fn take_error(fd: RawFd) -> Option<SocketAddr> {
     // SAFETY: all zeroes is valid for these C structures.
-    let (mut name, mut header) =
-        unsafe { (mem::zeroed::<libc::sockaddr_storage>(), mem::zeroed::<libc::msghdr>()) };
+    let (mut name, mut header) = unsafe { (mem::zeroed::<libc::sockaddr_storage>(), mem::zeroed::<libc::msghdr>()) };
     let mut byte = [0u8; 1];
     let mut control = [0u64; 64];
     let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
@@ -350,7 +347,12 @@ fn read_local(header: &libc::msghdr) -> Option<Local> {
     None
 }
 
-fn write_control(header: &mut libc::msghdr, space: &mut [u64; CONTROL / 8], local: Option<Local>, segment: Option<u16>) {
+fn write_control(
+    header: &mut libc::msghdr,
+    space: &mut [u64; CONTROL / 8],
+    local: Option<Local>,
+    segment: Option<u16>,
+) {
     header.msg_control = space.as_mut_ptr().cast();
     match (local, segment) {
         (None, None) => header.msg_control = ptr::null_mut(),

@@ -42,6 +42,7 @@ impl<M: Memory> UdpRelay<M> {
 
     fn return_batch(&mut self, socket: usize, arrivals: &[Arrival]) {
         let mut returns = std::mem::take(&mut self.returns);
+        self.tally.io(Io::AnswersReceived, arrivals.len() as u64);
         for (slot, arrival) in arrivals.iter().enumerate() {
             match self.match_answer(socket, slot, arrival) {
                 Ok(found) => returns.push(found),
@@ -61,10 +62,16 @@ impl<M: Memory> UdpRelay<M> {
             }
             let tally = &self.tally;
             let mut lost = 0;
-            sending::send_all(self.listeners[listener].fd, &self.answers, &self.outgoing, &self.pieces, |range, error| {
-                lost += range.len() as u64;
-                tally.io(sending::failure(error, Io::ClientBufferFull, Io::ClientSendErrors), range.len() as u64);
-            });
+            sending::send_all(
+                self.listeners[listener].fd,
+                &self.answers,
+                &self.outgoing,
+                &self.pieces,
+                |range, error| {
+                    lost += range.len() as u64;
+                    tally.io(sending::failure(error, Io::ClientBufferFull, Io::ClientSendErrors), range.len() as u64);
+                },
+            );
             self.tally.io(Io::AnswersSent, batch.len() as u64 - lost);
         }
         returns.clear();
@@ -86,10 +93,8 @@ impl<M: Memory> UdpRelay<M> {
         }
         let flow = self.flows.remove(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
         message[..2].copy_from_slice(&flow.client_id.to_be_bytes());
-        self.tally.backend(flow.backend, BackendCount::Answers, 1);
-        if let Some(backend) = self.backends.by_slot(flow.backend) {
-            backend.outstanding = backend.outstanding.saturating_sub(1);
-        }
+        self.tally.backend(flow.backend, BackendCount::Answers);
+        self.backends.ended(flow.backend, true);
         let outgoing = Outgoing { to: flow.client, local: flow.local, first: 0, pieces: 1 };
         Ok(Return { listener: flow.listener, slot, length: arrival.length, outgoing })
     }
@@ -100,7 +105,7 @@ impl<M: Memory> UdpRelay<M> {
             let Some(target) = sys::take_error(self.sockets[socket].fd) else { return };
             self.tally.io(Io::IcmpErrors, 1);
             if let Some(backend) = self.backends.list().iter().find(|backend| backend.address == target) {
-                self.tally.backend(backend.slot, BackendCount::Errors, 1);
+                self.tally.backend(backend.slot, BackendCount::Errors);
             }
         }
     }

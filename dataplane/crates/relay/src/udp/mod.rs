@@ -19,8 +19,8 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use engine::{Grants, Memory, Policy};
-use wire::Reason;
+use engine::{BACKEND_SLOTS, BackendCount, Grants, Io, Memory, Policy};
+use wire::{REPLY_EXTRA, Reason, UDP_MAX};
 
 use crate::backends::{Backend, Backends};
 use crate::ids::Ids;
@@ -30,12 +30,6 @@ use crate::tally::Tally;
 use answers::Return;
 use flows::Flows;
 use queries::Forward;
-
-/// The longest query that is read; a longer one is dropped. dnsdist draws the same line. An UPDATE that needs more uses TCP.
-pub const LONGEST_QUERY: usize = 1500;
-
-/// Room behind a query for the OPT record of a reply.
-const REPLY_SLACK: usize = 64;
 
 /// The longest answer that is passed on: all that UDP can carry.
 const LONGEST_ANSWER: usize = 65_535;
@@ -63,8 +57,6 @@ pub struct BackendSocket {
 pub struct Bounds {
     /// Queries that may wait for an answer.
     pub flows: usize,
-    /// Slots of backends in the shared counters.
-    pub backend_slots: usize,
     /// Send queries of equal length in one message.
     pub segmentation: bool,
 }
@@ -103,11 +95,11 @@ impl<M: Memory> UdpRelay<M> {
             policy,
             listeners: Vec::new(),
             backends: Backends::default(),
-            flows: Flows::new(bounds.flows, sockets.len(), bounds.backend_slots),
+            flows: Flows::new(bounds.flows, sockets.len(), BACKEND_SLOTS),
             fingerprints: Fingerprints::new()?,
             ids: Ids::default(),
             segmentation: bounds.segmentation,
-            queries: Buffers::new(LONGEST_QUERY, REPLY_SLACK),
+            queries: Buffers::new(UDP_MAX, REPLY_EXTRA),
             answers: Buffers::new(LONGEST_ANSWER, 0),
             arrivals: Vec::with_capacity(BATCH),
             outgoing: Vec::with_capacity(BATCH),
@@ -148,15 +140,18 @@ impl<M: Memory> UdpRelay<M> {
         self.flows.len()
     }
 
-    /// Give up the queries whose time is over. Calls `timed_out` with the slot of each one's backend.
-    pub fn expire(&mut self, now: u64, mut timed_out: impl FnMut(usize)) {
+    /// Give up the queries whose time is over.
+    pub fn expire(&mut self, now: u64) {
         while let Some(flow) = self.flows.expire(now) {
-            self.tally.expired(flow.backend);
-            if let Some(backend) = self.backends.by_slot(flow.backend) {
-                backend.outstanding = backend.outstanding.saturating_sub(1);
-            }
-            timed_out(flow.backend);
+            self.tally.io(Io::Expired, 1);
+            self.tally.backend(flow.backend, BackendCount::Timeouts);
+            self.backends.ended(flow.backend, false);
         }
+    }
+
+    /// For each backend with news since the last look: its slot, the queries given up, the answers.
+    pub fn take_recent(&mut self) -> Vec<(usize, u64, u64)> {
+        self.backends.take_recent()
     }
 
     /// A random socket of the family of each backend that may be picked: one for IPv4, one for IPv6.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 use engine::{Act, BackendCount, Client, Io, Memory, Verdict, decide};
-use wire::{Reason, Transport, rcode, write_reply};
+use wire::{Echo, Reason, Transport, rcode, write_reply};
 
 use super::flows::Flow;
 use super::{ROUNDS, UdpRelay, asked_address, sending};
@@ -48,10 +48,10 @@ impl<M: Memory> UdpRelay<M> {
         let mut forwards = std::mem::take(&mut self.forwards);
         self.outgoing.clear();
         self.pieces.clear();
-        self.tally.received(Transport::Udp, arrivals.len() as u64);
+        self.tally.received(arrivals.len() as u64);
         for (slot, arrival) in arrivals.iter().enumerate() {
             if arrival.truncated {
-                self.tally.verdict(Transport::Udp, Act::Drop, Reason::TooLarge);
+                self.tally.verdict(Act::Drop, Reason::TooLarge);
                 continue;
             }
             if let Some(forward) = self.judge(listener, slot, arrival, sockets, now) {
@@ -84,15 +84,15 @@ impl<M: Memory> UdpRelay<M> {
         };
         let message = &mut self.queries.slot(slot)[..];
         match decide(&self.policy, &self.tally.limits(), &message[..arrival.length], &client, now) {
-            Verdict::Drop(reason) => self.tally.verdict(Transport::Udp, Act::Drop, reason),
+            Verdict::Drop(reason) => self.tally.verdict(Act::Drop, reason),
             Verdict::Reply { reason, rcode: code, truncated, echo } => {
                 let length = write_reply(message, echo, code, truncated);
                 self.note_reply(slot, length, arrival);
-                self.tally.verdict(Transport::Udp, Act::Reply, reason);
+                self.tally.verdict(Act::Reply, reason);
             }
             Verdict::Forward { query, .. } => {
                 let (client_id, question) = (query.id, self.fingerprints.of(query.question.as_ref()));
-                let echo = query.echo();
+                let echo = Echo::of(&query);
                 match self.add_flow(listener, arrival, client_id, question, sockets, now) {
                     Ok((to, socket, id)) => {
                         self.queries.slot(slot)[..2].copy_from_slice(&id.to_be_bytes());
@@ -101,9 +101,9 @@ impl<M: Memory> UdpRelay<M> {
                     Err(Reason::BackendsDown) => {
                         let length = write_reply(self.queries.slot(slot), echo, rcode::SERVFAIL, false);
                         self.note_reply(slot, length, arrival);
-                        self.tally.verdict(Transport::Udp, Act::Reply, Reason::BackendsDown);
+                        self.tally.verdict(Act::Reply, Reason::BackendsDown);
                     }
-                    Err(reason) => self.tally.verdict(Transport::Udp, Act::Shed, reason),
+                    Err(reason) => self.tally.verdict(Act::Shed, reason),
                 }
             }
         }
@@ -136,6 +136,7 @@ impl<M: Memory> UdpRelay<M> {
         };
         let id = self.flows.add(flow).map_err(|_| Reason::FlowTableFull)?;
         backend.outstanding += 1;
+        self.tally.backend(backend.slot, BackendCount::Queries);
         Ok((backend.address, socket, id))
     }
 
@@ -173,7 +174,7 @@ impl<M: Memory> UdpRelay<M> {
                 batch[range].iter().for_each(|forward| self.take_back(forward, reason));
             }
             self.failed = failed;
-            self.tally.verdicts(Transport::Udp, Act::Forward, Reason::Ok, sent);
+            self.tally.verdicts(Act::Forward, Reason::Ok, sent);
         }
     }
 
@@ -187,9 +188,14 @@ impl<M: Memory> UdpRelay<M> {
             if self.segmentation && head.length <= LONGEST_SEGMENT {
                 let same = batch[first..].iter().take_while(|f| f.to == head.to && f.length == head.length).count();
                 pieces = same.min(MAX_SEGMENTS);
-                if batch.get(first + pieces).is_some_and(|f| f.to == head.to && f.length < head.length) && pieces < MAX_SEGMENTS {
+                if batch.get(first + pieces).is_some_and(|f| f.to == head.to && f.length < head.length)
+                    && pieces < MAX_SEGMENTS
+                {
                     pieces += 1;
                 }
+            }
+            if pieces > 1 {
+                self.tally.io(Io::SegmentedSends, 1);
             }
             self.outgoing.push(Outgoing { to: head.to, local: None, first, pieces });
             first += pieces;
@@ -199,11 +205,9 @@ impl<M: Memory> UdpRelay<M> {
     /// A query could not be sent: forget its flow and count it as shed.
     fn take_back(&mut self, forward: &Forward, reason: Reason) {
         if let Some(flow) = self.flows.remove(forward.socket, forward.id) {
-            self.tally.verdict(Transport::Udp, Act::Shed, reason);
-            self.tally.backend(flow.backend, BackendCount::Errors, 1);
-            if let Some(backend) = self.backends.by_slot(flow.backend) {
-                backend.outstanding = backend.outstanding.saturating_sub(1);
-            }
+            self.tally.verdict(Act::Shed, reason);
+            self.tally.backend(flow.backend, BackendCount::Errors);
+            self.backends.ended(flow.backend, false);
         }
     }
 }

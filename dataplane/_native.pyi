@@ -1,0 +1,115 @@
+"""The Rust data plane. One call does a bounded amount of work; nothing here waits, starts a thread or owns a socket."""
+
+from typing import final
+
+@final
+class SharedMemory:
+    """Counters and rate limits that all processes of one gateway share: a memory file, inherited by its descriptor."""
+
+    @staticmethod
+    def create(workers: int, limit_slots: int) -> SharedMemory:
+        """Lay out a fresh one for `workers` ingress workers and `limit_slots` buckets of 16 bytes.
+
+        Raises:
+            ValueError: a size is out of range.
+            OSError: the kernel has no memory for it.
+        """
+
+    @staticmethod
+    def attach(fd: int) -> SharedMemory:
+        """Map the memory behind an inherited descriptor, which is taken over.
+
+        Raises:
+            ValueError: it was not laid out by this version.
+            OSError: the descriptor is not a file that can be mapped.
+        """
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor, closed on exec unless passed on."""
+
+    @property
+    def workers(self) -> int:
+        """How many workers it has counters for."""
+
+    def received(self) -> dict[str, int]:
+        """Messages from clients, by transport."""
+
+    def verdicts(self) -> list[tuple[str, str, str, int]]:
+        """Transport, verdict (forward, reply, drop, shed), reason and count, where the count is not 0."""
+
+    def answers_dropped(self) -> list[tuple[str, str, int]]:
+        """Answers of backends that were not passed on: transport, reason and count, where the count is not 0."""
+
+    def io(self) -> dict[str, int]:
+        """What happened besides verdicts, by name."""
+
+    def backend(self, slot: int) -> dict[str, int]:
+        """Queries, answers, timeouts and errors of the backend in `slot` (0 to 63).
+
+        Raises:
+            ValueError: no such slot.
+        """
+
+    def over_limit(self, index: int) -> int:
+        """Queries over the rate limit of this place in the configuration, whatever its action."""
+
+    @property
+    def limit_evictions(self) -> int:
+        """Buckets that gave way to others before they were full again: the table is too small."""
+
+@final
+class UdpRelay:
+    """The UDP relay of one worker."""
+
+    def __new__(
+        cls,
+        *,
+        memory: SharedMemory,
+        worker: int,
+        policy: Policy,
+        sockets: list[tuple[int, bool]],
+        flows: int,
+        segmentation: bool,
+    ) -> UdpRelay:
+        """`sockets` are the descriptors towards the backends and whether each is IPv6; they stay the caller's.
+
+        Raises:
+            ValueError: the memory has no such worker.
+        """
+
+    def add_listener(self, fd: int, address: str, port: int, *, allow: list[str]) -> int:
+        """Add a socket bound to `address` and `port`; returns the number for `listener_ready`.
+
+        Raises:
+            ValueError: `allow` has other words than transfer, notify and update.
+        """
+
+    def set_policy(self, policy: Policy) -> None:
+        """Decide by another policy from the next packet on."""
+
+    def set_backends(self, backends: list[tuple[int, str, int, int, float]]) -> None:
+        """Slot, address, port, weight and time-out in seconds of each. One that is known in its slot keeps its state.
+
+        Raises:
+            ValueError: no such slot.
+        """
+
+    def set_health(self, slot: int, healthy: bool) -> None:
+        """Let the backend have queries, or not."""
+
+    def listener_ready(self, listener: int) -> None:
+        """Work through what waits at a listener: at most four batches of 64."""
+
+    def backend_ready(self, socket: int) -> None:
+        """Work through what waits at a backend socket, by its place in `sockets`: at most four batches of 64."""
+
+    def expire(self) -> list[tuple[int, int, int]]:
+        """Give up queries whose time is over. Since the last call, by slot: queries given up, answers that came."""
+
+    @property
+    def in_flight(self) -> int:
+        """Queries that wait for an answer."""
+
+    def outstanding(self) -> list[tuple[int, int]]:
+        """Slot and unanswered queries of each backend."""

@@ -1,0 +1,20 @@
+//! The skin: the data plane as Python sees it. It converts values and holds references; all work is done in the crates below.
+//!
+//! Its classes are described, with types, in `dataplane/_native.pyi`.
+
+mod memory;
+mod policy;
+mod stream;
+mod udp;
+mod wire;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    memory::register(module)?;
+    policy::register(module)?;
+    stream::register(module)?;
+    udp::register(module)?;
+    wire::register(module)
+}

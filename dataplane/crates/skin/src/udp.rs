@@ -1,0 +1,116 @@
+//! The UDP relay of a worker.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use engine::{BACKEND_SLOTS, Grants};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use relay::backends::Backend;
+use relay::sys;
+use relay::tally::Tally;
+use relay::udp::{self, BackendSocket, Bounds, Listener};
+use wire::Transport;
+
+use crate::memory::SharedMemory;
+use crate::policy::Policy;
+
+/// Slot, address, port, weight, time-out in seconds.
+pub type BackendRow = (usize, IpAddr, u16, u32, f64);
+
+#[pyclass(module = "dataplane")]
+pub struct UdpRelay {
+    relay: udp::UdpRelay<sys::SharedMemory>,
+}
+
+#[pymethods]
+impl UdpRelay {
+    #[new]
+    #[pyo3(signature = (*, memory, worker, policy, sockets, flows, segmentation))]
+    fn new(
+        memory: &SharedMemory,
+        worker: usize,
+        policy: &Policy,
+        sockets: Vec<(i32, bool)>,
+        flows: usize,
+        segmentation: bool,
+    ) -> PyResult<Self> {
+        let tally = Tally::new(Arc::clone(&memory.inner), worker, Transport::Udp)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let sockets = sockets.into_iter().map(|(fd, ipv6)| BackendSocket { fd, ipv6 }).collect();
+        let relay = udp::UdpRelay::new(tally, Arc::clone(&policy.inner), sockets, Bounds { flows, segmentation })
+            .map_err(std::io::Error::other)?;
+        Ok(UdpRelay { relay })
+    }
+
+    #[pyo3(signature = (fd, address, port, *, allow))]
+    fn add_listener(&mut self, fd: i32, address: IpAddr, port: u16, allow: Vec<String>) -> PyResult<usize> {
+        let address = SocketAddr::new(address, port);
+        Ok(self.relay.add_listener(Listener { fd, address, grants: grants(&allow)? }))
+    }
+
+    fn set_policy(&mut self, policy: &Policy) {
+        self.relay.set_policy(Arc::clone(&policy.inner));
+    }
+
+    fn set_backends(&mut self, backends: Vec<BackendRow>) -> PyResult<()> {
+        self.relay.set_backends(backends.into_iter().map(backend).collect::<PyResult<_>>()?);
+        Ok(())
+    }
+
+    fn set_health(&mut self, slot: usize, healthy: bool) {
+        self.relay.set_health(slot, healthy);
+    }
+
+    fn listener_ready(&mut self, listener: usize) {
+        self.relay.listener_ready(listener, sys::now());
+    }
+
+    fn backend_ready(&mut self, socket: usize) {
+        self.relay.backend_ready(socket);
+    }
+
+    fn expire(&mut self) -> Vec<(usize, u64, u64)> {
+        self.relay.expire(sys::now());
+        self.relay.take_recent()
+    }
+
+    #[getter]
+    fn in_flight(&self) -> usize {
+        self.relay.in_flight()
+    }
+
+    fn outstanding(&self) -> Vec<(usize, u32)> {
+        self.relay.backends().iter().map(|backend| (backend.slot, backend.outstanding)).collect()
+    }
+}
+
+/// A backend from its row.
+pub fn backend((slot, address, port, weight, timeout): BackendRow) -> PyResult<Backend> {
+    if slot >= BACKEND_SLOTS {
+        return Err(PyValueError::new_err(format!("there is no slot {slot}; the last is {}", BACKEND_SLOTS - 1)));
+    }
+    let address = SocketAddr::new(address, port);
+    let timeout = (timeout * 1e9) as u64;
+    Ok(Backend { slot, address, weight, timeout, healthy: true, outstanding: 0, timeouts: 0, answers: 0 })
+}
+
+/// The grants of a listener from the words of the configuration.
+pub fn grants(allow: &[String]) -> PyResult<Grants> {
+    let mut grants = Grants::default();
+    for word in allow {
+        match word.as_str() {
+            "transfer" => grants.transfer = true,
+            "notify" => grants.notify = true,
+            "update" => grants.update = true,
+            _ => {
+                return Err(PyValueError::new_err(format!("{word:?} can't be allowed; transfer, notify or update can")));
+            }
+        }
+    }
+    Ok(grants)
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<UdpRelay>()
+}
