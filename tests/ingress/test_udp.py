@@ -14,11 +14,11 @@ import dns.message
 import dns.rcode
 import pytest
 import uvloop
+from filters.policy import compile_policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane import SharedMemory
-from filters.policy import compile_policy
 from filters.settings import FilterSettings
 from proxy.ingress.slots import Slots
 from proxy.ingress.sockets import close_all, open_listener_sockets
@@ -74,13 +74,13 @@ async def door(
     listen: str = "127.0.0.1",
     filters: FilterSettings | None = None,
     udp: UdpSettings | None = None,
-    timeout: float = 60,
+    patience: float = 60,
 ) -> AsyncIterator[Door]:
     opened = Door(
         IngressSettings(
             listeners=(Listener(address=Endpoint.parse(f"{listen}:{free_port()}"), transports=("udp",)),),
             backends=tuple(
-                Backend(name=f"ns-{number}", address=address, timeout=timeout)
+                Backend(name=f"ns-{number}", address=address, timeout=patience)
                 for number, address in enumerate(backends)
             ),
             udp=udp or UdpSettings(),
@@ -240,7 +240,7 @@ async def test_without_a_healthy_backend_the_client_gets_servfail(client: UdpCli
 
 async def test_a_query_without_answer_is_given_up_counted_and_reported(client: UdpClient) -> None:
     backend = await UdpBackend.start(lambda _: [])
-    async with door(backend.endpoint, timeout=0.05) as opened:
+    async with door(backend.endpoint, patience=0.05) as opened:
         client.send(query(), opened.address)
         await auntil(lambda: opened.silent[0], what="the passive mark")
         assert opened.memory.io()["expired"] == 1
@@ -260,7 +260,7 @@ async def test_a_full_flow_table_sheds_and_counts(client: UdpClient) -> None:
 
 async def test_a_closed_port_at_the_backend_is_counted(client: UdpClient) -> None:
     closed = Endpoint.parse(f"127.0.0.1:{free_port()}")
-    async with door(closed, timeout=0.05) as opened:
+    async with door(closed, patience=0.05) as opened:
         client.send(query(), opened.address)
         await auntil(lambda: opened.memory.io()["icmp-errors"] == 1)
         assert opened.memory.backend(0)["errors"] == 1
