@@ -1,0 +1,71 @@
+"""The configuration file: TOML in, frozen settings out, or every error at once with file, line, key and remedy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec import Struct
+
+from gateway.config.checks import cross_check
+from gateway.config.positions import Positions
+from gateway.config.problems import ConfigError, Problem, show_key
+from gateway.config.reader import Fault, Reader
+from gateway.config.secrets import SecretSource
+from gateway.config.source import parse, read_file
+from gateway.settings import AdminSettings, GatewaySettings
+
+__all__ = ["ConfigError", "Loaded", "Problem", "load", "load_admin"]
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """A configuration that can be used. `warnings` are worth mending, but don't stop it."""
+
+    settings: GatewaySettings
+    warnings: tuple[str, ...] = ()
+
+
+def load(path: Path) -> Loaded:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: with all that is wrong.
+    """
+    content = read_file(path)
+    tree = parse(str(path), content)
+    secrets = SecretSource(path.parent, os.environ)
+    reader = Reader(secrets)
+    settings = reader.table(GatewaySettings, tree)
+    faults = [*reader.faults, *cross_check(reader.tables, tree)]
+    if faults or settings is None:
+        raise ConfigError(_place(str(path), content, faults))
+    warnings = []
+    if secrets.literal and path.stat().st_mode & 0o004:
+        warnings.append(f"{path}: holds a secret and every user can read it: chmod 600, or use {{ env }} or {{ file }}")
+    return Loaded(settings=settings, warnings=tuple(warnings))
+
+
+def load_admin(path: Path) -> AdminSettings:
+    """Only `[admin]`: enough to reach a running gateway, even while the rest of the file is being mended.
+
+    Raises:
+        ConfigError: the file is not TOML, or `[admin]` is wrong.
+    """
+    content = read_file(path)
+    tree = parse(str(path), content)
+    reader = Reader(SecretSource(path.parent, os.environ))
+    settings = reader.table(AdminSettings, tree.get("admin", {}), ("admin",))
+    if settings is None:
+        raise ConfigError(_place(str(path), content, reader.faults))
+    return settings
+
+
+def _place(name: str, content: bytes, faults: Iterable[Fault]) -> list[Problem]:
+    positions = Positions(content)
+    return [
+        Problem(
+            file=name, line=positions.line(fault.key), key=show_key(fault.key), found=fault.found, right=fault.right
+        )
+        for fault in faults
+    ]

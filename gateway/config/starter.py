@@ -1,0 +1,104 @@
+"""The starter file that `zonegate init` writes: every setting with its meaning, from the settings classes themselves.
+
+A line `# text` explains, a line `#key = value` is a setting at its default (or an example where there is none), ready
+to be uncommented. What stands uncommented is the least that runs: one listener and one backend on loopback.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from filters.settings import RateLimit
+from gateway.config.schema import Field, Shape, fields
+from gateway.settings import AdminSettings, GatewaySettings
+from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, Tunnel
+
+_HEAD = """\
+# zonegate: configuration
+#
+# Lines that begin with "# " explain. Lines that begin with "#" and a key are settings at their default, or an example:
+# take the "#" away and change them. Times are in seconds.
+# A secret is written as text, as { env = "NAME" }, or as { file = "path" } (chmod 600).
+#
+#   zonegate check FILE      says all that is wrong
+#   zonegate run             starts it
+#   zonegate reload          takes a changed file into use; a bad one changes nothing
+"""
+
+_LIVE = {"ingress", "filters", "admin", "log"}
+"""Tables of the root that stand uncommented."""
+
+_EXAMPLES: dict[type[Struct], dict[str, str]] = {
+    GatewaySettings: {"version": "1"},
+    Listener: {"address": '"127.0.0.1:5300"'},
+    Backend: {"name": '"ns-a"', "address": '"127.0.0.1:5353"'},
+    Health: {"zone": '"example.com"'},
+    RateLimit: {"key": '"client-prefix"', "rate": "200", "burst": "400"},
+    Tunnel: {
+        "name": '"fra"',
+        "url": '{ env = "ZONEGATE_TUNNEL_FRA" }',
+        "exit_addresses": '["192.0.2.9/32"]',
+    },
+    Primary: {"name": '"customer-a"', "address": '"203.0.113.5:53"', "tunnels": '["fra"]'},
+    Forwarder: {"listen": '"127.0.0.1:5301"', "primary": '"customer-a"', "zones": '["example.com"]'},
+    Exit: {
+        "listen": '"0.0.0.0:8388"',
+        "key": '{ env = "ZONEGATE_EXIT_KEY" }',
+        "allow": '["203.0.113.0/24:53"]',
+    },
+    AdminSettings: {"token": '{ file = "admin.token" }'},
+}
+
+
+def starter() -> str:
+    """The text of the starter file."""
+    return _HEAD + "\n" + "\n".join(_table(GatewaySettings, (), live=True)) + "\n"
+
+
+def _table(table: type[Struct], path: tuple[str, ...], *, live: bool) -> Iterator[str]:
+    """The plain keys of a table, then the tables inside it, as TOML wants them."""
+    inner: list[tuple[Field, type[Struct], bool]] = []
+    for field in fields(table).values():
+        struct, array = _struct(field.shape)
+        if struct is not None:
+            inner.append((field, struct, array))
+            continue
+        yield from _wrap(field.description)
+        mark = "" if live and field.required else "#"
+        yield f"{mark}{field.name} = {_value(table, field)}"
+    for field, struct, array in inner:
+        here = (*path, field.name)
+        shown = live and (field.required or not array) and (bool(path) or field.name in _LIVE)
+        yield ""
+        yield from _wrap(" ".join((struct.__doc__ or "").split()).partition(": ")[2])
+        name = ".".join(here)
+        yield ("" if shown else "#") + (f"[[{name}]]" if array else f"[{name}]")
+        yield from _table(struct, here, live=shown)
+
+
+def _struct(shape: Shape) -> tuple[type[Struct] | None, bool]:
+    """The table that a key holds, and whether it is an array of them."""
+    if shape.item is not None:
+        return _struct(shape.item)[0], True
+    return (shape.kind if isinstance(shape.kind, type) and issubclass(shape.kind, Struct) else None), False
+
+
+def _value(table: type[Struct], field: Field) -> str:
+    example = _EXAMPLES.get(table, {}).get(field.name)
+    return example if example is not None else _toml(field.default)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(text, 118, initial_indent="# ", subsequent_indent="# ")

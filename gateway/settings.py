@@ -1,0 +1,63 @@
+"""The root of the configuration: every table of `zonegate.toml`, and the tables that belong to the control plane.
+
+The classes are the schema: `gateway.config` reads the TOML by their fields, bounds and descriptions, and the starter
+file is written from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from filters.settings import FilterSettings
+from proxy.settings import EgressSettings, Exit, Forwarder, IngressSettings, Primary, Tunnel
+from proxy.values import Endpoint, Secret
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Base of every table of the control plane."""
+
+
+class AdminSettings(Settings, frozen=True, kw_only=True):
+    """`[admin]`: where operators and monitoring reach the gateway over HTTP."""
+
+    address: Annotated[
+        Endpoint, Meta(description="HTTP: /healthz, /readyz, /metrics, /status, /reload; off loopback it takes a token")
+    ] = Endpoint.parse("127.0.0.1:8053")
+    token: Annotated[
+        Secret | None,
+        Meta(description="bearer token for everything but /healthz, /readyz and (on loopback) /metrics"),
+    ] = None
+
+
+class LogSettings(Settings, frozen=True, kw_only=True):
+    """`[log]`: what is written to standard error."""
+
+    format: Annotated[Literal["console", "json"], Meta(description="for people, or one JSON object a line")] = "console"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="the least that is written")] = (
+        "info"
+    )
+
+
+class GatewaySettings(Settings, frozen=True, kw_only=True):
+    """`zonegate.toml`, whole."""
+
+    version: Annotated[Literal[1], Meta(description="the edition of this format")]
+    ingress: IngressSettings | None = None
+    filters: FilterSettings = FilterSettings()
+    tunnels: tuple[Tunnel, ...] = ()
+    primaries: tuple[Primary, ...] = ()
+    forwarders: tuple[Forwarder, ...] = ()
+    exit: Exit | None = None
+    admin: AdminSettings = AdminSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def egress(self) -> EgressSettings | None:
+        """What the transfer process runs; None when neither a forwarder nor the exit is configured."""
+        if not self.forwarders and self.exit is None:
+            return None
+        return EgressSettings(
+            tunnels=self.tunnels, primaries=self.primaries, forwarders=self.forwarders, exit=self.exit
+        )
