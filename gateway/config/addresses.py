@@ -1,14 +1,15 @@
 """Who opens which local address, and who gets in whose way.
 
-Two doors clash when they share transport, port and family, and their addresses are equal or one is the wildcard.
-IPv6 sockets take no IPv4, so the families never clash. The kernel would let some of these pairs pass; the operator
-couldn't tell which door a client comes through.
+Two doors clash when they share transport and port, and their addresses are equal or one is the wildcard of the other's
+family. `[::]` of a forwarder or the exit takes IPv4 too; that of a listener doesn't. The kernel would let some of these
+pairs pass; the operator couldn't tell which door a client comes through.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address
 
 from msgspec import Struct
 
@@ -18,6 +19,8 @@ from gateway.settings import AdminSettings
 from proxy.settings import Exit, Forwarder, Listener
 from proxy.values import Endpoint
 
+_ANY_V6 = IPv6Address("::")
+
 
 class Door(Struct, frozen=True):
     """A local address that something opens."""
@@ -25,6 +28,7 @@ class Door(Struct, frozen=True):
     key: Key
     endpoint: Endpoint
     transports: frozenset[str]
+    both_families: bool
 
 
 _DOORS: dict[type[Struct], tuple[str, frozenset[str] | None]] = {
@@ -43,7 +47,9 @@ def doors(tables: dict[Key, Table]) -> Iterator[Door]:
             name, transports = _DOORS[table.kind]
             endpoint = table.get(name)
             if endpoint is not None:
-                yield Door((*key, name), endpoint, transports or frozenset(table.get("transports") or ()))
+                spoken = transports or frozenset(table.get("transports") or ())
+                both = table.kind in {Forwarder, Exit} and endpoint.address == _ANY_V6
+                yield Door((*key, name), endpoint, spoken, both)
 
 
 def clashes(opened: Iterable[Door]) -> Iterator[Fault]:
@@ -59,9 +65,9 @@ def clashes(opened: Iterable[Door]) -> Iterator[Fault]:
 
 def _clash(one: Door, other: Door) -> bool:
     """Whether two doors with the same port get in each other's way."""
-    a, b = one.endpoint, other.endpoint
-    return (
-        not one.transports.isdisjoint(other.transports)
-        and a.address.version == b.address.version
-        and (a.address == b.address or a.address.is_unspecified or b.address.is_unspecified)
-    )
+    a, b = one.endpoint.address, other.endpoint.address
+    if one.transports.isdisjoint(other.transports):
+        return False
+    if a.version != b.version:
+        return one.both_families or other.both_families
+    return a == b or a.is_unspecified or b.is_unspecified

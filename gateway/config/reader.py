@@ -21,6 +21,8 @@ from proxy.values import Secret
 
 S = typing.TypeVar("S", bound=Struct)
 
+_LONG_WORD = 20
+
 
 class Fault(Struct, frozen=True):
     """What is wrong at a key; `gateway.config` adds the file and the line."""
@@ -110,7 +112,7 @@ class Reader:
         try:
             return self._secrets(value) if shape.kind is Secret else read_scalar(shape, value)
         except WrongValueError as error:
-            self._fault(key, _kind(value) if shape.kind is Secret else show_value(value), str(error))
+            self._fault(key, _found(shape, value), str(error))
             return None
 
     def _array(self, shape: Shape, value: object, key: Key) -> object:
@@ -168,8 +170,19 @@ def _within(bounds: Bounds, value: typing.Any) -> bool:
     )
 
 
+def _found(shape: Shape, value: object) -> str:
+    """What was found. Where a secret belongs never the value; where a word belongs, no long text.
+
+    A key that slipped under the wrong header, such as exit.key into a rate limit, would be shown otherwise.
+    """
+    if shape.kind is Secret:
+        return _kind(value)
+    if shape.kind is typing.Literal and isinstance(value, str) and len(value) > _LONG_WORD:
+        return f"text of {len(value)} characters"
+    return show_value(value)
+
+
 def _kind(value: object) -> str:
-    """What was found where a secret belongs: never the value."""
     if isinstance(value, str):
         return "text" if value else "empty text"
     return show_value(value) if isinstance(value, dict | list) else f"a {type(value).__name__}"

@@ -101,6 +101,13 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
         '"0.0.0.0:5300"',
         "ingress.listeners[0].address already takes 127.0.0.1:5300",
     ),
+    (
+        EXIT.replace("127.0.0.1", "[::]") + 'allow = ["192.0.2.0/24:53"]\n[admin]\naddress = "127.0.0.1:8388"\n',
+        '"127.0.0.1:8388"',
+        "admin.address",
+        '"127.0.0.1:8388"',
+        "exit.listen already takes [::]:8388",
+    ),
     (INGRESS + '[admin]\naddress = "192.0.2.1:80"\n', "192", "admin.address", "without a token", "set admin.token"),
     (INGRESS + '[filters]\nzones = ["a..b"]\n', "a..b", "filters.zones[0]", '"a..b"', "1 to 63 octets"),
     (INGRESS + f'[filters]\nzones = ["{"a" * 64}"]\n', "zones", "filters.zones[0]", "aaaa", "1 to 63 octets"),
@@ -156,6 +163,24 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, part: str, key: str, foun
     elif part:
         assert problem.line in {line_of(text, part), line_of(text, part) + 1}
     assert f"{problem.line}: " in str(problem) or problem.line is None
+
+
+def test_doors_of_other_families_transports_and_ports_do_not_clash(tmp_path: Path) -> None:
+    file = tmp_path / "zonegate.toml"
+    file.write_text(
+        """
+        version = 1
+        [ingress]
+        listeners = [
+            { address = "0.0.0.0:53", transports = ["udp"] },
+            { address = "127.0.0.1:53", transports = ["tcp"] },
+            { address = "[::]:53" },
+            { address = "0.0.0.0:54" },
+        ]
+        backends = [{ name = "a", address = "192.0.2.1:53" }]
+        """
+    )
+    assert load(file).settings.ingress is not None
 
 
 def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
