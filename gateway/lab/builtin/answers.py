@@ -39,7 +39,8 @@ class Answer:
             if source != name:
                 self._prove(name)  # that the wildcard was meant to match
             alias = self._contents.rrset(source, RdataType.CNAME, owner=name)
-            if alias is not None and rdtype not in (RdataType.CNAME, RdataType.ANY):
+            own = rdtype == RdataType.ANY or self._contents.rrset(source, rdtype) is not None
+            if alias is not None and not own:
                 self._add(self.message.answer, alias, source)
                 name = alias[0].target
                 if not name.is_subdomain(self._contents.origin):

@@ -42,7 +42,6 @@ options {{
     recursion no;
     dnssec-validation no;
     empty-zones-enable no;
-    minimal-responses no;
     allow-query {{ any; }};
     notify no;
     ixfr-from-differences yes;

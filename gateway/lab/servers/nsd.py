@@ -43,7 +43,6 @@ server:
     tcp-timeout: 30
     verbosity: 1
     refuse-any: no
-    minimal-responses: no
 remote-control:
     control-enable: no
 """
