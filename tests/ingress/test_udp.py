@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
-import dns.flags
 import dns.message
 import dns.rcode
 import pytest
@@ -25,7 +24,7 @@ from proxy.ingress.sockets import close_all, open_listener_sockets
 from proxy.ingress.udp import UdpIngress
 from proxy.settings import Backend, IngressSettings, Listener, UdpSettings
 from proxy.values import Endpoint
-from tests.support.backends import UdpBackend, UdpClient, answer_to
+from tests.support.backends import Script, UdpBackend, UdpClient, answer_to
 from tests.support.peers import auntil, free_port
 
 
@@ -95,17 +94,34 @@ async def door(
 
 @pytest.fixture
 async def client() -> AsyncIterator[UdpClient]:
-    opened = await UdpClient.start()
+    opened = await UdpClient().open()
     yield opened
-    opened.close()
+    await opened.close()
+
+
+Starter = Callable[..., Awaitable[UdpBackend]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Starter]:
+    """Starts scripted backends, and closes them after the test."""
+    started: list[UdpBackend] = []
+
+    async def starter(script: Script | None = None, host: str = "127.0.0.1") -> UdpBackend:
+        started.append(await (UdpBackend(script) if script else UdpBackend()).open(host))
+        return started[-1]
+
+    yield starter
+    for backend in started:
+        await backend.close()
 
 
 def query(name: str = "www.example.com", kind: str = "A", identity: int = 4711) -> bytes:
     return dns.message.make_query(name, kind, id=identity, use_edns=0).to_wire()
 
 
-async def test_a_query_reaches_the_backend_and_its_answer_the_client(client: UdpClient) -> None:
-    backend = await UdpBackend.start()
+async def test_a_query_reaches_the_backend_and_its_answer_the_client(client: UdpClient, start: Starter) -> None:
+    backend = await start()
     async with door(backend.endpoint) as opened:
         client.send(query("wWw.ExAmPlE.cOm"), opened.address)
         await auntil(lambda: client.received)
@@ -113,23 +129,23 @@ async def test_a_query_reaches_the_backend_and_its_answer_the_client(client: Udp
         assert answer.id == 4711
         assert answer.question[0].name.to_text() == "wWw.ExAmPlE.cOm."
         assert client.received[0][1] == opened.address
-        assert backend.queries[0][0][2:] == query("wWw.ExAmPlE.cOm")[2:], "only the ID is changed"
+        assert backend.received[0][0][2:] == query("wWw.ExAmPlE.cOm")[2:], "only the ID is changed"
         assert opened.verdicts() == {("forward", "ok"): 1}
         assert opened.memory.backend(0)["answers"] == 1
         assert opened.ingress.in_flight == 0
 
 
-async def test_ids_and_ports_towards_the_backend_can_not_be_guessed(client: UdpClient) -> None:
-    backend = await UdpBackend.start()
+async def test_ids_and_ports_towards_the_backend_can_not_be_guessed(client: UdpClient, start: Starter) -> None:
+    backend = await start()
     async with door(backend.endpoint) as opened:
         for number in range(200):
             client.send(query(identity=7), opened.address)
             await auntil(lambda expected=number + 1: len(client.received) == expected)
-        ids = [int.from_bytes(data[:2]) for data, _ in backend.queries]
+        ids = [int.from_bytes(data[:2]) for data, _ in backend.received]
         assert len(set(ids)) > 190
         steps = Counter((b - a) % 65536 for a, b in pairwise(ids))
         assert steps.most_common(1)[0][1] < 5, "no counter"
-        assert len({port for _, (_, port) in backend.queries}) == 8
+        assert len({port for _, (_, port) in backend.received}) == 8
         assert all(data[:2] == (7).to_bytes(2) for data, _ in client.received)
 
 
@@ -154,8 +170,10 @@ WRONG_ANSWERS: dict[str, Callable[[bytearray], bytes | bytearray]] = {
 
 
 @pytest.mark.parametrize("reason", WRONG_ANSWERS)
-async def test_a_wrong_answer_is_counted_and_the_right_one_still_comes(client: UdpClient, reason: str) -> None:
-    backend = await UdpBackend.start(mangled(WRONG_ANSWERS[reason]))
+async def test_a_wrong_answer_is_counted_and_the_right_one_still_comes(
+    client: UdpClient, start: Starter, reason: str
+) -> None:
+    backend = await start(mangled(WRONG_ANSWERS[reason]))
     async with door(backend.endpoint) as opened:
         client.send(query(), opened.address)
         await auntil(lambda: client.received)
@@ -164,25 +182,25 @@ async def test_a_wrong_answer_is_counted_and_the_right_one_still_comes(client: U
         assert len(client.received) == 1
 
 
-async def test_an_answer_from_the_wrong_place_is_counted(client: UdpClient) -> None:
-    elsewhere = await UdpClient.start()
-    asked: list[bytes] = []
-    backend = await UdpBackend.start(lambda data: asked.append(data) or [])
+async def test_an_answer_from_the_wrong_place_is_counted(client: UdpClient, start: Starter) -> None:
+    elsewhere = await UdpClient().open()
+    backend = await start(lambda _: [])
     async with door(backend.endpoint) as opened:
         client.send(query(), opened.address)
-        await auntil(lambda: backend.queries)
-        data, source = backend.queries[0]
+        await auntil(lambda: backend.received)
+        data, source = backend.received[0]
         elsewhere.send(answer_to(data), ("127.0.0.1", source[1]))
         await auntil(lambda: opened.dropped_answers() == {"answer-wrong-source": 1})
-        backend.transport.sendto(answer_to(data), source)
+        backend.send(answer_to(data), source)
         await auntil(lambda: client.received)
-        backend.transport.sendto(answer_to(data), source)
+        backend.send(answer_to(data), source)
         await auntil(lambda: opened.dropped_answers()["answer-unknown-id"] == 1, what="the second answer to be counted")
         assert len(client.received) == 1
+    await elsewhere.close()
 
 
-async def test_an_error_without_question_is_passed_on(client: UdpClient) -> None:
-    backend = await UdpBackend.start(lambda data: [data[:2] + b"\x80\x01" + bytes(8)])
+async def test_an_error_without_question_is_passed_on(client: UdpClient, start: Starter) -> None:
+    backend = await start(lambda data: [data[:2] + b"\x80\x01" + bytes(8)])
     async with door(backend.endpoint) as opened:
         client.send(query(), opened.address)
         await auntil(lambda: client.received)
@@ -193,37 +211,37 @@ async def test_an_error_without_question_is_passed_on(client: UdpClient) -> None
     ("listen", "asked"),
     [("0.0.0.0", "127.0.0.2"), ("127.0.0.1", "127.0.0.1"), ("[::]", "::1")],  # noqa: S104 - a wildcard is the case
 )
-async def test_the_answer_comes_from_the_address_that_was_asked(listen: str, asked: str) -> None:
-    backend = await UdpBackend.start()
-    client = await UdpClient.start(asked)
+async def test_the_answer_comes_from_the_address_that_was_asked(start: Starter, listen: str, asked: str) -> None:
+    backend = await start()
+    client = await UdpClient().open(asked)
     async with door(backend.endpoint, listen=listen) as opened:
         target = (asked, opened.address[1])
         client.send(query(), target)
         client.send(b"\0" * 12, target)
         await auntil(lambda: len(client.received) == 2)
         assert {source[:2] for _, source in client.received} == {target}
-    client.close()
+    await client.close()
 
 
-async def test_backends_of_both_families_share_the_queries(client: UdpClient) -> None:
-    backends = [await UdpBackend.start(), await UdpBackend.start(host="::1")]
+async def test_backends_of_both_families_share_the_queries(client: UdpClient, start: Starter) -> None:
+    backends = [await start(), await start(host="::1")]
     async with door(*(backend.endpoint for backend in backends)) as opened:
         for number in range(10):
             client.send(query(), opened.address)
             await auntil(lambda expected=number + 1: len(client.received) == expected)
-        assert [len(backend.queries) for backend in backends] == [5, 5]
+        assert [len(backend.received) for backend in backends] == [5, 5]
 
 
-async def test_a_datagram_that_was_cut_is_dropped(client: UdpClient) -> None:
-    backend = await UdpBackend.start()
+async def test_a_datagram_that_was_cut_is_dropped(client: UdpClient, start: Starter) -> None:
+    backend = await start()
     async with door(backend.endpoint) as opened:
         client.send(query() + bytes(3000), opened.address)
         await auntil(lambda: opened.verdicts() == {("drop", "too-large"): 1})
         assert opened.balanced()
 
 
-async def test_without_a_healthy_backend_the_client_gets_servfail(client: UdpClient) -> None:
-    backend = await UdpBackend.start()
+async def test_without_a_healthy_backend_the_client_gets_servfail(client: UdpClient, start: Starter) -> None:
+    backend = await start()
     async with door(backend.endpoint) as opened:
         opened.ingress.set_health(0, False)
         client.send(query(), opened.address)
@@ -238,8 +256,8 @@ async def test_without_a_healthy_backend_the_client_gets_servfail(client: UdpCli
         assert dns.message.from_wire(client.received[1][0]).rcode() == dns.rcode.NOERROR
 
 
-async def test_a_query_without_answer_is_given_up_counted_and_reported(client: UdpClient) -> None:
-    backend = await UdpBackend.start(lambda _: [])
+async def test_a_query_without_answer_is_given_up_counted_and_reported(client: UdpClient, start: Starter) -> None:
+    backend = await start(lambda _: [])
     async with door(backend.endpoint, patience=0.05) as opened:
         client.send(query(), opened.address)
         await auntil(lambda: opened.silent[0], what="the passive mark")
@@ -248,8 +266,8 @@ async def test_a_query_without_answer_is_given_up_counted_and_reported(client: U
         assert opened.ingress.in_flight == 0
 
 
-async def test_a_full_flow_table_sheds_and_counts(client: UdpClient) -> None:
-    backend = await UdpBackend.start(lambda _: [])
+async def test_a_full_flow_table_sheds_and_counts(client: UdpClient, start: Starter) -> None:
+    backend = await start(lambda _: [])
     async with door(backend.endpoint, udp=UdpSettings(flows=64)) as opened:
         for _ in range(80):
             client.send(query(), opened.address)
@@ -268,8 +286,8 @@ async def test_a_closed_port_at_the_backend_is_counted(client: UdpClient) -> Non
 
 
 @pytest.mark.parametrize("segmentation", [True, False])
-async def test_a_burst_of_all_lengths_arrives_whole(client: UdpClient, segmentation: bool) -> None:
-    backend = await UdpBackend.start()
+async def test_a_burst_of_all_lengths_arrives_whole(client: UdpClient, start: Starter, segmentation: bool) -> None:
+    backend = await start()
     async with door(backend.endpoint, udp=UdpSettings(segmentation=segmentation)) as opened:
         names = ["a" * length + ".example.com" for length in range(1, 40) for _ in range(5)]
         for number, name in enumerate(names):
@@ -282,13 +300,12 @@ async def test_a_burst_of_all_lengths_arrives_whole(client: UdpClient, segmentat
         assert (opened.memory.io()["segmented-sends"] > 0) == segmentation
 
 
-async def test_a_reload_swaps_policy_and_backends_and_keeps_what_is_pending(client: UdpClient) -> None:
-    held: list[bytes] = []
-    old = await UdpBackend.start(lambda data: held.append(data) or [])
-    new = await UdpBackend.start()
+async def test_a_reload_swaps_policy_and_backends_and_keeps_what_is_pending(client: UdpClient, start: Starter) -> None:
+    old = await start(lambda _: [])
+    new = await start()
     async with door(old.endpoint) as opened:
         client.send(query(), opened.address)
-        await auntil(lambda: old.queries)
+        await auntil(lambda: old.received)
         changed = IngressSettings(
             listeners=opened.settings.listeners, backends=(Backend(name="ns-new", address=new.endpoint),)
         )
@@ -299,7 +316,7 @@ async def test_a_reload_swaps_policy_and_backends_and_keeps_what_is_pending(clie
         await auntil(lambda: len(client.received) == 2)
         codes = sorted(dns.message.from_wire(data).rcode() for data, _ in client.received)
         assert codes == [dns.rcode.NOERROR, dns.rcode.REFUSED]
-        old.transport.sendto(answer_to(held[0]), old.queries[0][1])
+        old.send(answer_to(old.received[0][0]), old.received[0][1])
         await auntil(lambda: len(client.received) == 3)
         assert opened.balanced()
 
@@ -308,15 +325,16 @@ async def test_a_reload_swaps_policy_and_backends_and_keeps_what_is_pending(clie
 @given(st.lists(st.binary(max_size=80) | st.binary(max_size=40).map(lambda tail: query() + tail), max_size=50))
 def test_any_bytes_are_counted_once(packets: list[bytes]) -> None:
     """Hostile queries, and a backend that answers each with hostile bytes."""
-    asyncio.run(send_and_count(packets), loop_factory=uvloop.new_event_loop)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(send_and_count(packets))
 
 
 async def send_and_count(packets: list[bytes]) -> None:
-    backend = await UdpBackend.start(lambda data: [data[::-1], data, data[:7]])
+    backend = await UdpBackend(lambda data: [data[::-1], data, data[:7]]).open()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         async with door(backend.endpoint) as opened:
             for packet in packets:
                 sender.sendto(packet, opened.address)
             await auntil(lambda: opened.memory.received()["udp"] == len(packets))
             assert opened.balanced()
-    backend.close()
+    await backend.close()
