@@ -10,14 +10,10 @@
 //! Complete messages are read where they lie in the caller's bytes; only what is left over is copied. How the stream is cut into reads
 //! makes no difference to what comes out.
 
-/// The shortest DNS message: a header.
-const HEADER: usize = 12;
+use wire::{HEADER_LEN, opcode};
 
 /// Memory that an empty buffer may keep for the next message.
 const KEPT: usize = 4096;
-
-/// OPCODE 5 (RFC 2136).
-const UPDATE: u8 = 5;
 
 /// The longest messages that are taken.
 #[derive(Clone, Copy, Debug)]
@@ -156,13 +152,15 @@ enum Head {
 fn head(bytes: &[u8], longest: Longest) -> Head {
     let Some((prefix, message)) = bytes.split_at_checked(2) else { return Head::Missing(2 - bytes.len()) };
     let length = usize::from(u16::from_be_bytes([prefix[0], prefix[1]]));
-    if length < HEADER {
+    if length < HEADER_LEN {
         return Head::Bad(End::TooShort);
     }
     if length > longest.other {
         match message.get(2) {
             None => return Head::Missing(3 - message.len()),
-            Some(flags) if (flags >> 3) & 15 != UPDATE || length > longest.update => return Head::Bad(End::TooLong),
+            Some(flags) if (flags >> 3) & 15 != opcode::UPDATE || length > longest.update => {
+                return Head::Bad(End::TooLong);
+            }
             Some(_) => {}
         }
     }
@@ -203,7 +201,7 @@ mod tests {
     fn lengths_are_bounded_by_opcode() {
         let query = [0u8; 101];
         let mut update = [0u8; 500];
-        update[2] = UPDATE << 3;
+        update[2] = opcode::UPDATE << 3;
         assert_eq!(run(&framed(&query), &[]).1, End::TooLong);
         assert_eq!(run(&framed(&query)[..5], &[]).1, End::TooLong);
         assert_eq!(run(&framed(&query[..100]), &[]), (vec![vec![0; 100]], End::Dry, 0));

@@ -24,10 +24,6 @@ impl<T> Slab<T> {
         self.entries.len() - self.free.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     pub fn insert(&mut self, value: T) -> Token {
         let index = match self.free.pop() {
             Some(index) => {
@@ -69,6 +65,13 @@ impl<T> Slab<T> {
             .enumerate()
             .filter_map(|(index, (generation, value))| Some((token(*generation, index as u32), value.as_ref()?)))
     }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Token, &mut T)> {
+        self.entries
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, (generation, value))| Some((token(*generation, index as u32), value.as_mut()?)))
+    }
 }
 
 fn token(generation: u32, index: u32) -> Token {
@@ -86,10 +89,9 @@ mod tests {
         assert_eq!(slab.remove(first), Some("a"));
         let second = slab.insert("b");
         assert_eq!(first as u32, second as u32);
-        assert_eq!((slab.get(first), slab.get_mut(first), slab.remove(first)), (None, None, None));
+        assert!(slab.get(first).is_none() && slab.get_mut(first).is_none() && slab.remove(first).is_none());
         assert_eq!(slab.get(second), Some(&"b"));
         assert_eq!(slab.iter().collect::<Vec<_>>(), [(second, &"b")]);
         assert_eq!(slab.len(), 1);
-        assert!(!slab.is_empty());
     }
 }

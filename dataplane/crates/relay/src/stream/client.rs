@@ -1,0 +1,103 @@
+//! A client's connection: what it has sent, what it is owed, and why it may not be read for now.
+
+use engine::Client as Peer;
+
+use super::frames::Frames;
+use super::slab::Token;
+
+wire::labelled! {
+    /// Why a client's connection ended.
+    pub enum Ending {
+        /// The client closed it, or half-closed it and got all its answers.
+        ByClient = "by-client",
+        /// Nothing was asked and nothing owed for the idle time-out.
+        Idle = "idle",
+        /// A message that had begun was not complete in time.
+        SlowRead = "slow-read",
+        /// The client took none of its answers in time.
+        SlowWrite = "slow-write",
+        /// A length below that of a header: the framing is lost.
+        TooShort = "too-short",
+        /// A message longer than its opcode may be.
+        TooLarge = "too-large",
+        /// The worker has as many connections as it may.
+        Connections = "connections",
+        /// The client's address has as many connections as it may.
+        ConnectionsPerClient = "connections-per-client",
+        /// What waits for this client or for the backends takes more memory than there is for it.
+        Memory = "memory",
+        /// The backend's connection that carried a transfer is over, so the client must not wait for more of it.
+        TransferOver = "transfer-over",
+        /// The worker stops.
+        Drained = "drained",
+    }
+}
+
+pub struct Client {
+    pub peer: Peer,
+    pub listener: usize,
+    pub frames: Frames,
+    /// Answers on their way to the socket.
+    pub out: Vec<u8>,
+    /// Forwarded queries without an answer.
+    pub in_flight: usize,
+    /// Backend connections that carry a transfer for this client alone.
+    pub transfers: Vec<Token>,
+    /// Complete messages wait in `frames`.
+    pub held: bool,
+    /// The socket is not read.
+    pub stopped: bool,
+    /// Waits in the queue for room towards the backends.
+    pub stalled: bool,
+    /// The socket takes no more; since when, or since it last took some.
+    pub blocked: Option<u64>,
+    /// `out` is on the list of what the next flush writes.
+    pub dirty: bool,
+    /// No more will be asked: close when nothing is owed any more.
+    pub last: Option<Ending>,
+    /// The socket is being closed, since when.
+    pub closing: Option<u64>,
+    /// When the incomplete message in `frames` began.
+    pub begun: Option<u64>,
+    /// When it last asked or was answered.
+    pub active: u64,
+}
+
+impl Client {
+    pub fn new(peer: Peer, listener: usize, now: u64) -> Self {
+        Client {
+            peer,
+            listener,
+            frames: Frames::default(),
+            out: Vec::new(),
+            in_flight: 0,
+            transfers: Vec::new(),
+            held: false,
+            stopped: false,
+            stalled: false,
+            blocked: None,
+            dirty: false,
+            last: None,
+            closing: None,
+            begun: None,
+            active: now,
+        }
+    }
+
+    /// Whether all that it asked was answered and all answers were handed to its socket.
+    pub fn is_owed_nothing(&self) -> bool {
+        self.in_flight == 0 && !self.held && (self.out.is_empty() || self.blocked.is_none())
+    }
+
+    /// Whether its connection has outlived one of its time-outs.
+    pub fn overdue(&self, now: u64, idle: u64, read: u64, write: u64) -> Option<Ending> {
+        let passed = |since: u64, limit: u64| now.saturating_sub(since) >= limit;
+        if let Some(since) = self.blocked {
+            return passed(since, write).then_some(Ending::SlowWrite);
+        }
+        if let Some(begun) = self.begun {
+            return passed(begun, read).then_some(Ending::SlowRead);
+        }
+        (self.is_owed_nothing() && passed(self.active, idle)).then_some(Ending::Idle)
+    }
+}

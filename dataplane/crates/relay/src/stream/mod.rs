@@ -1,0 +1,186 @@
+//! The TCP relay of one worker: DNS messages over streams (RFC 1035 section 4.2.2, RFC 7766), without the sockets.
+//!
+//! ```text
+//! client bytes -> frames -> engine -> verdict
+//!     Drop -> count     Reply -> client's out     Forward -> flow (keeps the query) -> link (new random ID) -> link's out
+//! link bytes -> frames -> flow by link and ID -> question matches -> client's ID back -> client's out
+//! ```
+//!
+//! The event loop owns the sockets. It reports what happened to them (opened, bytes, blocked, lost), and takes with `flush` what is to be
+//! written and done. Nothing here waits or reads a clock: `now` is an argument, in nanoseconds of the monotonic clock.
+//!
+//! A *client* is a client's connection, a *link* one to a backend. The queries of all clients share few links to each backend, so that one
+//! write carries many queries; a transfer gets a link of its own.
+//!
+//! Memory is bounded: what can't go on is left in the sockets. A client with its share of unanswered queries, one that takes no answers,
+//! and every client while no backend takes queries, is not read.
+
+mod answers;
+mod client;
+mod flows;
+mod frames;
+mod link;
+mod links;
+mod orders;
+mod queries;
+mod sending;
+mod settings;
+mod slab;
+#[cfg(test)]
+mod tests;
+mod ticks;
+mod transfers;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use engine::{Grants, Memory, Policy};
+
+use crate::backends::Backends;
+use crate::ids::Ids;
+use crate::question::Fingerprints;
+use crate::tally::Tally;
+use client::Client;
+use flows::Flows;
+use link::{Link, Way};
+use orders::Outbox;
+use slab::Slab;
+
+pub use client::Ending;
+pub use orders::{Kind as OrderKind, Order};
+pub use settings::{Bounds, Status};
+pub use slab::Token;
+
+/// Bytes that may wait for all clients together, besides what their sockets hold; and for one of them.
+const MOST_BUFFERED: usize = 64 << 20;
+const MOST_BUFFERED_EACH: usize = 1 << 20;
+
+/// Memory that an empty buffer of a connection keeps for what comes next.
+const KEPT: usize = 16 << 10;
+
+/// Transfers of one worker that may run at the same time.
+const MOST_TRANSFERS: usize = 64;
+
+/// Whose connection bytes are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    Link,
+}
+
+pub struct StreamRelay<M: Memory> {
+    tally: Tally<M>,
+    policy: Arc<Policy>,
+    bounds: Bounds,
+    /// By number of the listener.
+    grants: Vec<Grants>,
+    clients: Slab<Client>,
+    links: Slab<Link>,
+    flows: Flows,
+    backends: Backends,
+    /// By slot of the backend.
+    ways: Vec<Way>,
+    /// Connections of each client address.
+    addresses: HashMap<IpAddr, usize>,
+    outbox: Outbox,
+    /// Clients that wait for room towards the backends, first come first served.
+    stalled: VecDeque<Token>,
+    /// Clients whose held messages may go on now.
+    revisit: Vec<Token>,
+    /// No link of any backend has room.
+    jammed: bool,
+    /// Bytes in the buffers of all clients.
+    buffered: usize,
+    transfers: usize,
+    draining: bool,
+    fingerprints: Fingerprints,
+    ids: Ids,
+    endings: [u64; Ending::COUNT],
+    /// Queries sent again because their link was lost, and queries answered SERVFAIL because sending again did not help.
+    resent: u64,
+    given_up: u64,
+}
+
+impl<M: Memory> StreamRelay<M> {
+    /// # Errors
+    /// When the kernel has no random bytes.
+    pub fn new(tally: Tally<M>, policy: Arc<Policy>, bounds: Bounds) -> Result<Self, getrandom::Error> {
+        Ok(StreamRelay {
+            tally,
+            policy,
+            bounds,
+            grants: Vec::new(),
+            clients: Slab::default(),
+            links: Slab::default(),
+            flows: Flows::default(),
+            backends: Backends::default(),
+            ways: Vec::new(),
+            addresses: HashMap::new(),
+            outbox: Outbox::default(),
+            stalled: VecDeque::new(),
+            revisit: Vec::new(),
+            jammed: false,
+            buffered: 0,
+            transfers: 0,
+            draining: false,
+            fingerprints: Fingerprints::new()?,
+            ids: Ids::default(),
+            endings: [0; Ending::COUNT],
+            resent: 0,
+            given_up: 0,
+        })
+    }
+
+    /// Whether there is anything for `flush`.
+    pub fn wants_flush(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Hand out what is to be written, each connection at most once, then the orders to carry out after it.
+    pub fn flush(&mut self, mut write: impl FnMut(Side, Token, &[u8])) -> Vec<Order> {
+        for token in self.outbox.clients.drain(..) {
+            let Some(client) = self.clients.get_mut(token) else { continue };
+            client.dirty = false;
+            if client.blocked.is_none() && !client.out.is_empty() {
+                write(Side::Client, token, &client.out);
+                self.buffered -= client.out.len();
+                empty(&mut client.out);
+            }
+        }
+        for token in self.outbox.links.drain(..) {
+            let Some(link) = self.links.get_mut(token) else { continue };
+            link.dirty = false;
+            if link.open && !link.out.is_empty() {
+                write(Side::Link, token, &link.out);
+                empty(&mut link.out);
+            }
+        }
+        std::mem::take(&mut self.outbox.orders)
+    }
+
+    /// Let the held messages go on for which there is room again. Every event ends with this.
+    fn settle(&mut self, now: u64) {
+        loop {
+            while let Some(token) = self.revisit.pop() {
+                self.pump(token, &[], now);
+            }
+            if self.jammed {
+                self.look_for_jam(now);
+            }
+            if !self.has_room() {
+                return;
+            }
+            let Some(token) = self.stalled.pop_front() else { return };
+            if let Some(client) = self.clients.get_mut(token) {
+                client.stalled = false;
+                self.revisit.push(token);
+            }
+        }
+    }
+}
+
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEPT);
+}

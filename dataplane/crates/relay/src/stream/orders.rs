@@ -1,0 +1,63 @@
+//! What the relay wants done with the sockets, which it does not own: a list that the event loop takes with each flush.
+
+use super::slab::Token;
+
+wire::labelled! {
+    pub enum Kind {
+        /// Read from this client again.
+        Resume = "resume",
+        /// Close this client when what was written has left.
+        Close = "close",
+        /// Close this client now.
+        Abort = "abort",
+        /// Open a connection to the backend in `slot`; it is this link.
+        Connect = "connect",
+        /// Close this link, opened or not.
+        CloseLink = "close-link",
+        PauseLink = "pause-link",
+        ResumeLink = "resume-link",
+        /// A sign that the backend in `slot` is not well.
+        Failed = "failed",
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub kind: Kind,
+    /// The client or link; 0 where only a slot is meant.
+    pub token: Token,
+    /// The backend's slot; 0 where only a connection is meant.
+    pub slot: usize,
+}
+
+impl Order {
+    pub fn to(kind: Kind, token: Token) -> Self {
+        Order { kind, token, slot: 0 }
+    }
+}
+
+/// Collects orders, and which connections have bytes to write.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    pub clients: Vec<Token>,
+    pub links: Vec<Token>,
+    pub orders: Vec<Order>,
+}
+
+impl Outbox {
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty() && self.links.is_empty() && self.orders.is_empty()
+    }
+
+    pub fn order(&mut self, kind: Kind, token: Token) {
+        self.orders.push(Order::to(kind, token));
+    }
+
+    pub fn failed(&mut self, slot: usize) {
+        let order = Order { kind: Kind::Failed, token: 0, slot };
+        // Many queries of one batch may fail together; that is one sign.
+        if !self.orders.contains(&order) {
+            self.orders.push(order);
+        }
+    }
+}

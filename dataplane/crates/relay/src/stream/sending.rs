@@ -1,0 +1,221 @@
+//! From a decided query to a link: which backend, which connection, which ID.
+
+use engine::{BackendCount, Io, Memory};
+use wire::{Echo, Query, Reason, opcode, qtype, rcode};
+
+use super::flows::{Flow, Kind, Outcome};
+use super::link::{Link, MOST_PENDING, Waiting};
+use super::orders::{Kind as OrderKind, Order};
+use super::queries::add_reply;
+use super::{MOST_TRANSFERS, StreamRelay, Token};
+use crate::backends::Backend;
+
+/// A backend's next link is opened when the others have so many queries waiting: few links make large writes, several let a backend with
+/// many processes use them.
+const SPREAD: usize = 16;
+
+/// Random IDs tried on a link. At `MOST_PENDING` one is taken with a chance of 1 in 8; so many in a row never happens.
+const TRIES: usize = 32;
+
+/// The deadline of a flow that was not sent yet. It is set once: sending again does not give a backend more time.
+const NOT_YET: u64 = u64::MAX;
+
+impl<M: Memory> StreamRelay<M> {
+    /// Whether one more query can be taken. If not, clients are read later.
+    pub(super) fn has_room(&self) -> bool {
+        !self.jammed && self.flows.has_room()
+    }
+
+    /// See whether every healthy backend that can be reached has full links only.
+    pub(super) fn look_for_jam(&mut self, now: u64) {
+        let mut reachable =
+            self.backends.list().iter().filter(|b| b.healthy && self.is_reachable(b.slot, now)).peekable();
+        self.jammed = reachable.peek().is_some() && reachable.all(|backend| self.is_full(backend.slot, now));
+    }
+
+    fn is_reachable(&self, slot: usize, now: u64) -> bool {
+        !self.ways[slot].links.is_empty() || self.ways[slot].may_connect(now)
+    }
+
+    fn is_full(&self, slot: usize, now: u64) -> bool {
+        let way = &self.ways[slot];
+        let may_open = way.links.len() < self.bounds.backend_connections && way.may_connect(now);
+        !may_open && way.links.iter().all(|&token| self.links.get(token).is_none_or(|link| !link.has_room()))
+    }
+
+    /// Send a query that the engine lets pass.
+    ///
+    /// # Errors
+    /// Why no backend gets it; nothing was kept.
+    pub(super) fn forward(&mut self, client: Token, message: &[u8], query: &Query<'_>, now: u64) -> Result<(), Reason> {
+        let kind = match (query.opcode, query.question.map(|question| question.qtype)) {
+            (opcode::UPDATE, _) => Kind::Update,
+            (opcode::QUERY, Some(qtype::AXFR | qtype::IXFR)) => Kind::Transfer { started: false },
+            _ => Kind::Query,
+        };
+        if matches!(kind, Kind::Transfer { .. }) && self.transfers >= MOST_TRANSFERS {
+            return Err(Reason::TooManyInFlight);
+        }
+        let flow = Flow {
+            client,
+            client_id: query.id,
+            question: self.fingerprints.of(query.question.as_ref()),
+            echo: Echo::of(query),
+            query: self.flows.copy(message),
+            kind,
+            link: 0,
+            id: 0,
+            slot: None,
+            sent: now,
+            deadline: NOT_YET,
+            failures: 0,
+        };
+        let token = self.flows.insert(flow);
+        if let Err(reason) = self.dispatch(token, now) {
+            if let Some(flow) = self.flows.remove(token) {
+                self.flows.recycle(flow.query);
+            }
+            return Err(reason);
+        }
+        if let Some(client) = self.clients.get_mut(client) {
+            client.in_flight += 1;
+        }
+        Ok(())
+    }
+
+    /// Put a flow on a link. A flow that was on one before must have been released from its backend.
+    ///
+    /// # Errors
+    /// Why none takes it.
+    pub(super) fn dispatch(&mut self, token: Token, now: u64) -> Result<(), Reason> {
+        let Some(flow) = self.flows.get(token) else { return Ok(()) };
+        let (kind, client) = (flow.kind, flow.client);
+        let (slot, timeout) = self.choose(now).ok_or(Reason::BackendsDown)?;
+        let link_token = match kind {
+            Kind::Transfer { .. } => self.transfer_link(slot, client, now),
+            _ => self.shared_link(slot, now),
+        }
+        .ok_or(Reason::BackendConnection)?;
+        let (Some(link), Some(flow)) = (self.links.get_mut(link_token), self.flows.get_mut(token)) else {
+            return Err(Reason::BackendConnection);
+        };
+        let id = free_id(link, &mut self.ids).ok_or(Reason::FlowTableFull)?;
+        link.pending.insert(id, Waiting::Flow(token));
+        link.out.extend_from_slice(&(flow.query.len() as u16).to_be_bytes());
+        link.out.extend_from_slice(&id.to_be_bytes());
+        link.out.extend_from_slice(&flow.query[2..]);
+        let full = link.pending.len() >= MOST_PENDING;
+        if !link.dirty {
+            link.dirty = true;
+            self.outbox.links.push(link_token);
+        }
+        (flow.link, flow.id, flow.slot, flow.sent) = (link_token, id, Some(slot), now);
+        if flow.deadline == NOT_YET {
+            flow.deadline = now + timeout;
+        }
+        if let Some(backend) = self.backends.by_slot(slot) {
+            backend.outstanding += 1;
+        }
+        self.tally.backend(slot, BackendCount::Queries);
+        if full {
+            self.look_for_jam(now);
+        }
+        Ok(())
+    }
+
+    /// The backend for the next query: its slot and time-out. One that can't be reached or has no room is passed over if there is another.
+    fn choose(&mut self, now: u64) -> Option<(usize, u64)> {
+        let first = self.backends.pick()?;
+        let (slot, timeout) = (first.slot, first.timeout);
+        if self.is_reachable(slot, now) && !self.is_full(slot, now) {
+            return Some((slot, timeout));
+        }
+        let others = self.backends.list().iter().filter(|b| b.healthy && self.is_reachable(b.slot, now));
+        let key =
+            |b: &&Backend| (self.is_full(b.slot, now), u64::from(b.outstanding) * 1000 / u64::from(b.weight.max(1)));
+        others.min_by_key(key).map(|backend| (backend.slot, backend.timeout))
+    }
+
+    fn shared_link(&mut self, slot: usize, now: u64) -> Option<Token> {
+        let way = &self.ways[slot];
+        let mut best: Option<(usize, Token)> = None;
+        for &token in &way.links {
+            let Some(link) = self.links.get(token) else { continue };
+            let waiting = link.pending.len();
+            if waiting < SPREAD && !link.blocked {
+                return Some(token);
+            }
+            let load = if link.has_room() { waiting } else { usize::MAX };
+            if best.is_none_or(|(least, _)| load < least) {
+                best = Some((load, token));
+            }
+        }
+        if way.links.len() < self.bounds.backend_connections && way.may_connect(now) {
+            let token = self.connect(slot, None, now)?;
+            self.ways[slot].links.push(token);
+            return Some(token);
+        }
+        best.map(|(_, token)| token)
+    }
+
+    fn transfer_link(&mut self, slot: usize, client: Token, now: u64) -> Option<Token> {
+        let token = self.connect(slot, Some(client), now)?;
+        self.transfers += 1;
+        if let Some(client) = self.clients.get_mut(client) {
+            client.transfers.push(token);
+        }
+        Some(token)
+    }
+
+    fn connect(&mut self, slot: usize, transfer: Option<Token>, now: u64) -> Option<Token> {
+        let address = self.backends.by_slot(slot)?.address;
+        let token = self.links.insert(Link::new(slot, address, transfer, now));
+        self.outbox.orders.push(Order { kind: OrderKind::Connect, token, slot });
+        self.tally.io(Io::BackendConnects, 1);
+        Some(token)
+    }
+
+    /// Take a flow off its backend's account.
+    pub(super) fn release(&mut self, token: Token, outcome: Outcome) {
+        let Some(slot) = self.flows.get_mut(token).and_then(|flow| flow.slot.take()) else { return };
+        match outcome {
+            Outcome::Answered => self.backends.ended(slot, true),
+            Outcome::TimedOut => self.backends.ended(slot, false),
+            Outcome::Moved => {
+                if let Some(backend) = self.backends.by_slot(slot) {
+                    backend.outstanding = backend.outstanding.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    /// Take a flow off all accounts. Its client may have held messages that can go on now.
+    pub(super) fn end_flow(&mut self, token: Token, outcome: Outcome) -> Option<Flow> {
+        self.release(token, outcome);
+        let flow = self.flows.remove(token)?;
+        if let Some(client) = self.clients.get_mut(flow.client) {
+            client.in_flight -= 1;
+            // Not before half is free: large reads are cheaper than many small ones.
+            if client.held && !client.stalled && client.in_flight <= self.bounds.in_flight / 2 {
+                self.revisit.push(flow.client);
+            }
+        }
+        Some(flow)
+    }
+
+    /// Answer a flow with SERVFAIL: no backend did.
+    pub(super) fn give_up(&mut self, token: Token, outcome: Outcome, now: u64) {
+        let Some(flow) = self.end_flow(token, outcome) else { return };
+        self.owe(flow.client, now, |out| {
+            let start = out.len();
+            add_reply(out, &flow.query, flow.echo, rcode::SERVFAIL, false);
+            out[start + 2..start + 4].copy_from_slice(&flow.client_id.to_be_bytes());
+        });
+        self.close_if_done(flow.client, now);
+        self.flows.recycle(flow.query);
+    }
+}
+
+fn free_id(link: &Link, ids: &mut crate::ids::Ids) -> Option<u16> {
+    (0..TRIES).find_map(|_| ids.draw().map(|id| (!link.pending.contains_key(&id)).then_some(id))?)
+}

@@ -1,0 +1,117 @@
+//! What a reload may change, and what the worker is told about the relay's state.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use engine::{Grants, Memory, Policy};
+
+use super::{Ending, StreamRelay, Token};
+use crate::backends::Backend;
+
+/// Bounds on the connections; times in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Close a client with nothing asked and nothing owed, and a link without queries, after this.
+    pub idle: u64,
+    /// A message that has begun must be complete within this.
+    pub read: u64,
+    /// A client that takes no answers for this long is closed.
+    pub write: u64,
+    /// Clients of the worker, and of one address.
+    pub connections: usize,
+    pub connections_per_client: usize,
+    /// Unanswered queries of one client.
+    pub in_flight: usize,
+    /// Shared links to each backend.
+    pub backend_connections: usize,
+}
+
+/// A look at the relay.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub clients: usize,
+    pub links: usize,
+    pub in_flight: usize,
+    pub transfers: usize,
+    /// Bytes that wait for clients.
+    pub buffered: usize,
+    pub resent: u64,
+    pub given_up: u64,
+    /// Closed clients by `Ending`, in the order of its members.
+    pub endings: [u64; Ending::COUNT],
+}
+
+impl<M: Memory> StreamRelay<M> {
+    /// Take new settings. Clients stay connected; links of backends that are gone carry their last answers and close.
+    /// `grants` are those of each listener by its number.
+    pub fn configure(
+        &mut self,
+        policy: Arc<Policy>,
+        bounds: Bounds,
+        backends: Vec<Backend>,
+        grants: Vec<Grants>,
+        now: u64,
+    ) {
+        self.policy = policy;
+        self.bounds = bounds;
+        self.backends.replace(backends);
+        let slots = self.backends.list().iter().map(|backend| backend.slot + 1).max().unwrap_or(0);
+        if slots > self.ways.len() {
+            self.ways.resize_with(slots, Default::default);
+        }
+        self.grants = grants;
+        for (_, client) in self.clients.iter_mut() {
+            client.peer.grants = self.grants.get(client.listener).copied().unwrap_or_default();
+        }
+        let known: Vec<(usize, SocketAddr)> = self.backends.list().iter().map(|b| (b.slot, b.address)).collect();
+        let gone: Vec<Token> = self
+            .links
+            .iter()
+            .filter(|(_, link)| !known.contains(&(link.slot, link.address)))
+            .map(|(token, _)| token)
+            .collect();
+        for token in gone {
+            self.retire(token);
+        }
+        self.look_for_jam(now);
+        self.settle(now);
+    }
+
+    pub fn set_health(&mut self, slot: usize, healthy: bool, now: u64) {
+        if let Some(backend) = self.backends.by_slot(slot) {
+            backend.healthy = healthy;
+        }
+        self.look_for_jam(now);
+        self.settle(now);
+    }
+
+    /// Take no new clients, and close each as soon as nothing is owed to it.
+    pub fn drain(&mut self, now: u64) {
+        self.draining = true;
+        let all: Vec<Token> = self.clients.iter().map(|(token, _)| token).collect();
+        for token in all {
+            if let Some(client) = self.clients.get_mut(token) {
+                client.last.get_or_insert(Ending::Drained);
+            }
+            self.close_if_done(token, now);
+        }
+        self.settle(now);
+    }
+
+    pub fn backends(&self) -> &[Backend] {
+        self.backends.list()
+    }
+
+    pub fn status(&self) -> Status {
+        Status {
+            clients: self.clients.len(),
+            links: self.links.len(),
+            in_flight: self.flows.len(),
+            transfers: self.transfers,
+            buffered: self.buffered,
+            resent: self.resent,
+            given_up: self.given_up,
+            endings: self.endings,
+        }
+    }
+}

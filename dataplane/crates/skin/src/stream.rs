@@ -1,0 +1,188 @@
+//! The TCP relay of a worker.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use engine::Client;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+use relay::stream::{self, Bounds, Ending, Order, Side, Token};
+use relay::sys;
+use relay::tally::Tally;
+use wire::Transport;
+
+use crate::memory::SharedMemory;
+use crate::policy::Policy;
+use crate::udp::{BackendRow, backend, grants};
+
+/// Idle, read and write time-out in seconds; connections, connections of a client, queries in flight, connections to a backend.
+type BoundsRow = (f64, f64, f64, usize, usize, usize, usize);
+
+/// What to write to clients, what to write to links, and what to do then: kind, token, slot.
+type Flush<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Vec<(&'static str, Token, usize)>);
+
+/// Bits of what `client_data` and `client_blocked` return.
+const FLUSH: u8 = 1;
+const PAUSE: u8 = 2;
+
+#[pyclass(module = "dataplane")]
+pub struct StreamRelay {
+    relay: stream::StreamRelay<sys::SharedMemory>,
+}
+
+#[pymethods]
+impl StreamRelay {
+    #[new]
+    #[pyo3(signature = (*, memory, worker, policy, bounds))]
+    fn new(memory: &SharedMemory, worker: usize, policy: &Policy, bounds: BoundsRow) -> PyResult<Self> {
+        let tally = Tally::new(Arc::clone(&memory.inner), worker, Transport::Tcp)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let relay = stream::StreamRelay::new(tally, Arc::clone(&policy.inner), limits(bounds))
+            .map_err(std::io::Error::other)?;
+        Ok(StreamRelay { relay })
+    }
+
+    fn configure(
+        &mut self,
+        policy: &Policy,
+        bounds: BoundsRow,
+        backends: Vec<BackendRow>,
+        allow: Vec<Vec<String>>,
+        now: u64,
+    ) -> PyResult<()> {
+        let backends = backends.into_iter().map(backend).collect::<PyResult<_>>()?;
+        let grants = allow.iter().map(|words| grants(words)).collect::<PyResult<Vec<_>>>()?;
+        self.relay.configure(Arc::clone(&policy.inner), limits(bounds), backends, grants, now);
+        Ok(())
+    }
+
+    fn open(&mut self, peer: (IpAddr, u16), local: (IpAddr, u16), listener: usize, now: u64) -> Option<Token> {
+        let client = Client {
+            address: peer.0.to_canonical(),
+            port: peer.1,
+            local: local.0.to_canonical(),
+            local_port: local.1,
+            transport: Transport::Tcp,
+            grants: Default::default(),
+        };
+        self.relay.open(client, listener, now).ok()
+    }
+
+    fn client_data(&mut self, token: Token, data: &[u8], now: u64) -> u8 {
+        let pause = self.relay.client_data(token, data, now);
+        self.signal(pause)
+    }
+
+    fn client_blocked(&mut self, token: Token, blocked: bool, now: u64) -> u8 {
+        let pause = self.relay.client_blocked(token, blocked, now);
+        self.signal(pause)
+    }
+
+    fn client_progressed(&mut self, token: Token, now: u64) {
+        self.relay.client_progressed(token, now);
+    }
+
+    fn client_ended(&mut self, token: Token, now: u64) {
+        self.relay.client_ended(token, now);
+    }
+
+    fn client_lost(&mut self, token: Token, now: u64) {
+        self.relay.client_lost(token, now);
+    }
+
+    fn link_opened(&mut self, token: Token) {
+        self.relay.link_opened(token);
+    }
+
+    fn link_data(&mut self, token: Token, data: &[u8], now: u64) -> u8 {
+        self.relay.link_data(token, data, now);
+        self.signal(false)
+    }
+
+    fn link_blocked(&mut self, token: Token, blocked: bool, now: u64) {
+        self.relay.link_blocked(token, blocked, now);
+    }
+
+    fn link_failed(&mut self, token: Token, now: u64) {
+        self.relay.link_failed(token, now);
+    }
+
+    fn link_lost(&mut self, token: Token, now: u64) {
+        self.relay.link_lost(token, now);
+    }
+
+    fn set_health(&mut self, slot: usize, healthy: bool, now: u64) {
+        self.relay.set_health(slot, healthy, now);
+    }
+
+    fn drain(&mut self, now: u64) {
+        self.relay.drain(now);
+    }
+
+    fn tick(&mut self, now: u64) {
+        self.relay.tick(now);
+    }
+
+    #[getter]
+    fn wants_flush(&self) -> bool {
+        self.relay.wants_flush()
+    }
+
+    fn flush<'py>(&mut self, py: Python<'py>) -> PyResult<Flush<'py>> {
+        let (clients, links) = (PyList::empty(py), PyList::empty(py));
+        let mut problem = Ok(());
+        let orders = self.relay.flush(|side, token, bytes| {
+            let list = if side == Side::Client { &clients } else { &links };
+            let pair = (token, PyBytes::new(py, bytes)).into_pyobject(py);
+            if let Err(error) = pair.and_then(|pair| list.append(pair)) {
+                problem = Err(error);
+            }
+        });
+        problem?;
+        let orders = orders.into_iter().map(|Order { kind, token, slot }| (kind.label(), token, slot)).collect();
+        Ok((clients, links, orders))
+    }
+
+    fn endings(&self) -> BTreeMap<&'static str, u64> {
+        let counts = self.relay.status().endings;
+        Ending::ALL.iter().map(|&ending| (ending.label(), counts[ending as usize])).collect()
+    }
+
+    fn status(&self) -> BTreeMap<&'static str, u64> {
+        let status = self.relay.status();
+        BTreeMap::from([
+            ("clients", status.clients as u64),
+            ("links", status.links as u64),
+            ("in-flight", status.in_flight as u64),
+            ("transfers", status.transfers as u64),
+            ("buffered", status.buffered as u64),
+            ("resent", status.resent),
+            ("given-up", status.given_up),
+        ])
+    }
+}
+
+impl StreamRelay {
+    fn signal(&self, pause: bool) -> u8 {
+        (if self.relay.wants_flush() { FLUSH } else { 0 }) | (if pause { PAUSE } else { 0 })
+    }
+}
+
+fn limits((idle, read, write, connections, connections_per_client, in_flight, backend_connections): BoundsRow) -> Bounds {
+    let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
+    Bounds {
+        idle: nanoseconds(idle),
+        read: nanoseconds(read),
+        write: nanoseconds(write),
+        connections,
+        connections_per_client,
+        in_flight,
+        backend_connections,
+    }
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<StreamRelay>()
+}
