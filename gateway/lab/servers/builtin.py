@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -40,7 +41,8 @@ class Builtin(NameServer):
 
     def environment(self) -> dict[str, str]:
         """The packages of this program are found from any directory, also when it runs from its source tree."""
-        return {"PYTHONPATH": str(Path(gateway.__file__).parent.parent)}
+        path = [str(Path(gateway.__file__).parent.parent), os.environ.get("PYTHONPATH")]
+        return {"PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 def _pair(endpoint: Endpoint) -> tuple[str, int]:
