@@ -17,7 +17,7 @@ pub const BATCH: usize = 64;
 /// Segments that one message may carry (UDP_MAX_SEGMENTS of older kernels).
 pub const MAX_SEGMENTS: usize = 64;
 
-/// Room for one control message with an address (`in6_pktinfo` is the largest) or a segment size.
+/// Room for the control messages of one datagram: an address (`in6_pktinfo`, 40 bytes with its header) and a segment size (24).
 const CONTROL: usize = 64;
 
 /// Nanoseconds of CLOCK_MONOTONIC: the same in all processes of a machine, never set back.
@@ -353,42 +353,57 @@ fn write_control(
     local: Option<Local>,
     segment: Option<u16>,
 ) {
-    header.msg_control = space.as_mut_ptr().cast();
-    match (local, segment) {
-        (None, None) => header.msg_control = ptr::null_mut(),
-        (_, Some(segment)) => put_control(header, libc::SOL_UDP, libc::UDP_SEGMENT, segment),
-        (Some(Local { address: IpAddr::V4(address), .. }), None) => {
+    let start = space.as_mut_ptr().cast::<u8>();
+    let mut used = 0;
+    match local {
+        Some(Local { address: IpAddr::V4(address), .. }) => {
             // The interface is left to routing: an answer may leave by another one than the query came in by.
             let info = libc::in_pktinfo {
                 ipi_ifindex: 0,
                 ipi_spec_dst: libc::in_addr { s_addr: u32::from(address).to_be() },
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
-            put_control(header, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+            used += put_control(space, used, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
         }
-        (Some(Local { address: IpAddr::V6(address), interface }), None) => {
+        Some(Local { address: IpAddr::V6(address), interface }) => {
             // Only a link-local address needs its interface.
             let link_local = address.segments()[0] & 0xffc0 == 0xfe80;
             let info = libc::in6_pktinfo {
                 ipi6_addr: libc::in6_addr { s6_addr: address.octets() },
                 ipi6_ifindex: if link_local { interface } else { 0 },
             };
-            put_control(header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+            used += put_control(space, used, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
         }
+        None => {}
+    }
+    if let Some(segment) = segment {
+        used += put_control(space, used, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
+    }
+    if used > 0 {
+        header.msg_control = start.cast();
+        header.msg_controllen = used as _;
     }
 }
 
-/// Make `value` the one control message of `header`, whose `msg_control` points to CONTROL bytes.
-fn put_control<T: Copy>(header: &mut libc::msghdr, level: libc::c_int, kind: libc::c_int, value: T) {
-    const { assert!(mem::size_of::<libc::cmsghdr>() + mem::size_of::<T>() <= CONTROL) };
+/// Write a control message at byte `offset` of `space`, and return the bytes that it takes.
+fn put_control<T: Copy>(
+    space: &mut [u64; CONTROL / 8],
+    offset: usize,
+    level: libc::c_int,
+    kind: libc::c_int,
+    value: T,
+) -> usize {
     let size = mem::size_of::<T>() as libc::c_uint;
-    // SAFETY: the space is aligned for a cmsghdr and has room for the header and a T, as asserted above.
+    // SAFETY: these only compute sizes.
+    let (length, taken) = unsafe { (libc::CMSG_LEN(size) as usize, libc::CMSG_SPACE(size) as usize) };
+    assert!(offset + taken <= CONTROL, "the control messages of one datagram fit");
+    // SAFETY: the space has room for the header and a T at this offset, as asserted; offsets are multiples of 8, as headers need.
     unsafe {
-        header.msg_controllen = libc::CMSG_SPACE(size) as _;
-        let control = libc::CMSG_FIRSTHDR(header);
+        let control = space.as_mut_ptr().cast::<u8>().add(offset).cast::<libc::cmsghdr>();
+        (*control).cmsg_len = length as _;
         (*control).cmsg_level = level;
         (*control).cmsg_type = kind;
-        (*control).cmsg_len = libc::CMSG_LEN(size) as _;
         ptr::write_unaligned(libc::CMSG_DATA(control).cast(), value);
     }
+    taken
 }

@@ -3,19 +3,20 @@
 //! An answer is passed on only if a query waits on this socket under this ID, it comes from the backend that was asked, and it repeats
 //! the question (RFC 5452 section 9.1). One that does not match is counted and leaves the query waiting: a forger can't end it.
 
+use std::cmp::Reverse;
+
 use engine::{BackendCount, Io, Memory};
 use wire::{Reason, check_answer};
 
-use super::{ROUNDS, UdpRelay, sending};
-use crate::sys::{self, Arrival, BATCH, Outgoing};
+use super::sending::{self, Datagram};
+use super::{ROUNDS, UdpRelay};
+use crate::sys::{self, Arrival, BATCH};
 
 /// An answer on its way to a client.
 #[derive(Clone, Copy)]
 pub(super) struct Return {
     listener: usize,
-    slot: usize,
-    length: usize,
-    outgoing: Outgoing,
+    datagram: Datagram,
 }
 
 /// ICMP errors that one call takes from the queue of a socket.
@@ -49,29 +50,15 @@ impl<M: Memory> UdpRelay<M> {
                 Err(reason) => self.tally.answer_dropped(reason),
             }
         }
-        returns.sort_by_key(|r| r.listener);
-        let mut rest = &returns[..];
-        while let Some(&Return { listener, .. }) = rest.first() {
-            let (batch, others) = rest.split_at(rest.partition_point(|r| r.listener == listener));
-            rest = others;
-            self.pieces.clear();
-            self.outgoing.clear();
-            for (first, found) in batch.iter().enumerate() {
-                self.pieces.push((found.slot, found.length));
-                self.outgoing.push(Outgoing { first, ..found.outgoing });
-            }
-            let tally = &self.tally;
-            let mut lost = 0;
-            sending::send_all(
-                self.listeners[listener].fd,
-                &self.answers,
-                &self.outgoing,
-                &self.pieces,
-                |range, error| {
-                    lost += range.len() as u64;
-                    tally.io(sending::failure(error, Io::ClientBufferFull, Io::ClientSendErrors), range.len() as u64);
-                },
-            );
+        // Answers of equal length to one client, such as a resolver behind one port, leave as one message.
+        returns.sort_unstable_by_key(|r| (r.listener, r.datagram.to, Reverse(r.datagram.length)));
+        for batch in returns.chunk_by(|a, b| a.listener == b.listener) {
+            let (tally, mut lost) = (&self.tally, 0);
+            let fd = self.listeners[batch[0].listener].fd;
+            self.sender.send(fd, &self.answers, batch.iter().map(|r| r.datagram), |range, error| {
+                lost += range.len() as u64;
+                tally.io(sending::failure(error, Io::ClientBufferFull, Io::ClientSendErrors), range.len() as u64);
+            });
             self.tally.io(Io::AnswersSent, batch.len() as u64 - lost);
         }
         returns.clear();
@@ -95,8 +82,8 @@ impl<M: Memory> UdpRelay<M> {
         message[..2].copy_from_slice(&flow.client_id.to_be_bytes());
         self.tally.backend(flow.backend, BackendCount::Answers);
         self.backends.ended(flow.backend, true);
-        let outgoing = Outgoing { to: flow.client, local: flow.local, first: 0, pieces: 1 };
-        Ok(Return { listener: flow.listener, slot, length: arrival.length, outgoing })
+        let datagram = Datagram { to: flow.client, local: flow.local, slot, length: arrival.length };
+        Ok(Return { listener: flow.listener, datagram })
     }
 
     /// Count the ICMP errors that wait at a socket, each to the backend whose datagram was lost.

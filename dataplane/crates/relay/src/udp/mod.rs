@@ -25,11 +25,12 @@ use wire::{REPLY_EXTRA, Reason, UDP_MAX};
 use crate::backends::{Backend, Backends};
 use crate::ids::Ids;
 use crate::question::Fingerprints;
-use crate::sys::{Arrival, BATCH, Buffers, Outgoing, Piece};
+use crate::sys::{Arrival, BATCH, Buffers};
 use crate::tally::Tally;
 use answers::Return;
 use flows::Flows;
 use queries::Forward;
+use sending::{Datagram, Sender};
 
 /// The longest answer that is passed on: all that UDP can carry.
 const LONGEST_ANSWER: usize = 65_535;
@@ -57,7 +58,7 @@ pub struct BackendSocket {
 pub struct Bounds {
     /// Queries that may wait for an answer.
     pub flows: usize,
-    /// Send queries of equal length in one message.
+    /// Send datagrams of equal length to one address as one message.
     pub segmentation: bool,
 }
 
@@ -70,12 +71,11 @@ pub struct UdpRelay<M: Memory> {
     flows: Flows,
     fingerprints: Fingerprints,
     ids: Ids,
-    segmentation: bool,
     queries: Buffers,
     answers: Buffers,
     arrivals: Vec<Arrival>,
-    outgoing: Vec<Outgoing>,
-    pieces: Vec<Piece>,
+    sender: Sender,
+    replies: Vec<Datagram>,
     forwards: Vec<Forward>,
     failed: Vec<(Range<usize>, Reason)>,
     returns: Vec<Return>,
@@ -98,12 +98,11 @@ impl<M: Memory> UdpRelay<M> {
             flows: Flows::new(bounds.flows, sockets.len(), BACKEND_SLOTS),
             fingerprints: Fingerprints::new()?,
             ids: Ids::default(),
-            segmentation: bounds.segmentation,
             queries: Buffers::new(UDP_MAX, REPLY_EXTRA),
             answers: Buffers::new(LONGEST_ANSWER, 0),
             arrivals: Vec::with_capacity(BATCH),
-            outgoing: Vec::with_capacity(BATCH),
-            pieces: Vec::with_capacity(BATCH),
+            sender: Sender::new(bounds.segmentation),
+            replies: Vec::with_capacity(BATCH),
             forwards: Vec::with_capacity(BATCH),
             failed: Vec::new(),
             returns: Vec::with_capacity(BATCH),

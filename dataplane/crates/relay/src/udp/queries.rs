@@ -7,11 +7,9 @@ use engine::{Act, BackendCount, Client, Io, Memory, Verdict, decide};
 use wire::{Echo, Reason, Transport, rcode, write_reply};
 
 use super::flows::Flow;
-use super::{ROUNDS, UdpRelay, asked_address, sending};
-use crate::sys::{Arrival, BATCH, MAX_SEGMENTS, Outgoing};
-
-/// Longer queries leave alone: a segment must fit the path MTU, and few are longer. 64 of these fit a message of 64 KiB.
-const LONGEST_SEGMENT: usize = 1000;
+use super::sending::{self, Datagram};
+use super::{ROUNDS, UdpRelay, asked_address};
+use crate::sys::{Arrival, BATCH};
 
 /// A query of the batch that goes to a backend: the slot that it stands in, and what is needed to send it or to take it back.
 #[derive(Clone, Copy)]
@@ -46,8 +44,6 @@ impl<M: Memory> UdpRelay<M> {
     fn judge_batch(&mut self, listener: usize, arrivals: &[Arrival], now: u64) {
         let sockets = self.draw_sockets();
         let mut forwards = std::mem::take(&mut self.forwards);
-        self.outgoing.clear();
-        self.pieces.clear();
         self.tally.received(arrivals.len() as u64);
         for (slot, arrival) in arrivals.iter().enumerate() {
             if arrival.truncated {
@@ -64,7 +60,7 @@ impl<M: Memory> UdpRelay<M> {
         self.forwards = forwards;
     }
 
-    /// Decide on one query. A reply is built in its place and noted in `outgoing`; a query to forward is returned.
+    /// Decide on one query. A reply is built in its place and noted in `replies`; a query to forward is returned.
     fn judge(
         &mut self,
         listener: usize,
@@ -141,65 +137,36 @@ impl<M: Memory> UdpRelay<M> {
     }
 
     fn note_reply(&mut self, slot: usize, length: usize, arrival: &Arrival) {
-        let first = self.pieces.len();
-        self.pieces.push((slot, length));
-        self.outgoing.push(Outgoing { to: arrival.from, local: arrival.local, first, pieces: 1 });
+        self.replies.push(Datagram { to: arrival.from, local: arrival.local, slot, length });
     }
 
     fn send_replies(&mut self, listener: usize) {
         let tally = &self.tally;
-        sending::send_all(self.listeners[listener].fd, &self.queries, &self.outgoing, &self.pieces, |_, error| {
-            tally.io(sending::failure(error, Io::ClientBufferFull, Io::ClientSendErrors), 1);
+        let fd = self.listeners[listener].fd;
+        self.sender.send(fd, &self.queries, self.replies.drain(..), |range, error| {
+            tally.io(sending::failure(error, Io::ClientBufferFull, Io::ClientSendErrors), range.len() as u64);
         });
     }
 
-    /// Send the queries of a batch, each group of equal length to one backend as one message where that is on.
+    /// Send the queries of a batch, sorted so that those of equal length for one backend leave as one message.
     fn send_forwards(&mut self, forwards: &mut [Forward]) {
         forwards.sort_unstable_by_key(|f| (f.socket, f.to, Reverse(f.length)));
-        let mut rest = &forwards[..];
-        while let Some(&Forward { socket, .. }) = rest.first() {
-            let (batch, others) = rest.split_at(rest.partition_point(|f| f.socket == socket));
-            rest = others;
-            self.pieces.clear();
-            self.pieces.extend(batch.iter().map(|f| (f.slot, f.length)));
-            self.group(batch);
-            let mut failed = std::mem::take(&mut self.failed);
-            let fd = self.sockets[socket].fd;
-            sending::send_all(fd, &self.queries, &self.outgoing, &self.pieces, |range, error| {
+        let mut failed = std::mem::take(&mut self.failed);
+        for batch in forwards.chunk_by(|a, b| a.socket == b.socket) {
+            let fd = self.sockets[batch[0].socket].fd;
+            let datagrams = batch.iter().map(|f| Datagram { to: f.to, local: None, slot: f.slot, length: f.length });
+            let segmented = self.sender.send(fd, &self.queries, datagrams, |range, error| {
                 failed.push((range, sending::failure(error, Reason::SendBufferFull, Reason::BackendUnreachable)));
             });
+            self.tally.io(Io::SegmentedSends, segmented);
             let mut sent = batch.len() as u64;
             for (range, reason) in failed.drain(..) {
                 sent -= range.len() as u64;
                 batch[range].iter().for_each(|forward| self.take_back(forward, reason));
             }
-            self.failed = failed;
             self.tally.verdicts(Act::Forward, Reason::Ok, sent);
         }
-    }
-
-    /// Fill `outgoing` with the messages for a batch: a run of one length, and at most one shorter query behind it, can go together.
-    fn group(&mut self, batch: &[Forward]) {
-        self.outgoing.clear();
-        let mut first = 0;
-        while first < batch.len() {
-            let head = batch[first];
-            let mut pieces = 1;
-            if self.segmentation && head.length <= LONGEST_SEGMENT {
-                let same = batch[first..].iter().take_while(|f| f.to == head.to && f.length == head.length).count();
-                pieces = same.min(MAX_SEGMENTS);
-                if batch.get(first + pieces).is_some_and(|f| f.to == head.to && f.length < head.length)
-                    && pieces < MAX_SEGMENTS
-                {
-                    pieces += 1;
-                }
-            }
-            if pieces > 1 {
-                self.tally.io(Io::SegmentedSends, 1);
-            }
-            self.outgoing.push(Outgoing { to: head.to, local: None, first, pieces });
-            first += pieces;
-        }
+        self.failed = failed;
     }
 
     /// A query could not be sent: forget its flow and count it as shed.
