@@ -72,6 +72,9 @@ workers = 2
 address = "{at.gateway}"
 transports = ["udp", "tcp"]
 
+[ingress.udp]
+receive_buffer = 131072     # as much as a kernel with its usual settings grants without root
+
 {backends}[filters]
 zones = [{served}]
 
