@@ -59,6 +59,26 @@ class SharedMemory:
         """Buckets that gave way to others before they were full again: the table is too small."""
 
 @final
+class Policy:
+    """The compiled filters: immutable, shared by the relays of a worker. `filters.policy` makes it from the settings."""
+
+    def __new__(
+        cls,
+        *,
+        zones: list[bytes],
+        pass_all: bool,
+        rate_limits: list[tuple[str, int, int, int, int, str]],
+        checks: tuple[str, str, str, bool],
+        error_budget: tuple[int, int],
+    ) -> Policy:
+        """Zones in wire form; key, rate, burst, IPv4 and IPv6 prefix length and action of each limit; the words of
+        `[filters.checks]` in its order; the rates of the error budget.
+
+        Raises:
+            ValueError: a name, word or number that is none of the allowed; the text says which.
+        """
+
+@final
 class UdpRelay:
     """The UDP relay of one worker."""
 
