@@ -33,6 +33,13 @@ impl Bucket {
         Ok(Self { interval, tolerance: interval * u64::from(burst - 1) })
     }
 
+    /// The arrival time after the first query of a full bucket at `now`.
+    #[inline]
+    #[must_use]
+    pub const fn first(&self, now: u64) -> u64 {
+        now.saturating_add(self.interval)
+    }
+
     /// The arrival time after one more query at `now`, or `None` if the query is over the limit.
     #[inline]
     #[must_use]

@@ -4,7 +4,7 @@
 //!  word 0      1         2         3       4                5..8     8..16
 //!  | magic | version | workers | slots | words in all | unused | secret (4) and unused |
 //!  | counters of worker 0 | counters of worker 1 | ...      each a whole number of cache lines
-//!  | set 0: 8 keys, 8 arrival times | set 1 | ...           two cache lines a set
+//!  | set 0: lock, 7 keys, 7 arrival times | set 1 | ...     two cache lines a set
 //! ```
 //! Whoever attaches checks the header against the length of what it was given; the sizes of the enums are part of the version,
 //! so a memory of another build is an error and never misread. The words are atomics, so nothing here can be torn.
@@ -16,7 +16,7 @@ use wire::{Reason, Transport};
 
 use crate::counters::{Act, BackendCount, Counters, Io, Totals};
 use crate::limits::MAX_LIMITS;
-use crate::table::{Limits, WAYS};
+use crate::table::{Limits, SET_WORDS, WAYS};
 
 /// Memory that outlives a worker: shared between processes, or a plain vector in a test.
 pub trait Memory: Send + Sync {
@@ -74,7 +74,7 @@ pub enum LayoutError {
 impl fmt::Display for LayoutError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::Size => "shared memory can be laid out for 1 to 1024 workers and 8 to 2^28 buckets",
+            Self::Size => "shared memory can be laid out for 1 to 1024 workers and 7 to 2^28 buckets",
             Self::Short => "the shared memory is shorter than its layout",
             Self::Foreign => "the shared memory was not laid out by this version of the gateway",
             Self::Worker => "the shared memory has no counters for a worker of this number",
@@ -92,7 +92,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// For `workers` processes and `slots` buckets of rate limits, rounded up to whole sets of eight.
+    /// For `workers` processes and `slots` buckets of rate limits, rounded up to whole sets of seven.
     ///
     /// # Errors
     /// [`LayoutError::Size`].
@@ -161,7 +161,7 @@ impl Layout {
     /// The size in 64-bit words.
     #[must_use]
     pub const fn words(&self) -> usize {
-        self.table() + self.slots() * 2
+        self.table() + self.sets * SET_WORDS
     }
 
     /// The size in bytes.

@@ -1,19 +1,22 @@
-//! The buckets of all rate limits in shared memory: set-associative, lock-free, exact over processes.
+//! The buckets of all rate limits in shared memory: set-associative, exact over processes.
 //!
 //! ```text
-//!  set: | key 0 .. key 7 | arrival time 0 .. 7 |      8 ways, two cache lines; the keyed hash of a bucket chooses its set
+//!  set: | lock | key 0 .. key 6 |      one cache line; the keyed hash of a bucket chooses its set
+//!       |      | arrival 0 .. 6 |      another: the theoretical arrival times
 //! ```
-//! A bucket whose arrival time has passed is full, which is also what a new one is: it carries no information and is taken over
-//! without loss. Only when all eight of a set are in debt is the smallest debt forgotten, and counted.
+//! To charge a bucket that is there takes one compare-and-swap of its arrival time and waits for nobody. Only to claim a way
+//! for a new bucket a worker locks the set, for some nanoseconds, so that no two ways are ever claimed for one bucket.
 //!
-//! Nobody waits for anybody, so a worker that is killed at any point leaves a usable table. The rules that keep it exact:
-//! - a charge is one compare-and-swap of the arrival time, and holds only if the way still has the key afterwards;
-//! - a way is claimed by a compare-and-swap of its key, never by a store, and brings no debt of its last owner along;
-//! - who has claimed a way looks whether another worker has claimed one for the same key. The lower way stays, the debt of the
-//!   higher one moves there.
+//! A bucket whose arrival time has passed is full, which is also what a new one is: it carries no information. The way with the
+//! earliest arrival is taken, so debts are forgotten only when all seven of a set are in debt, and that is counted.
+//!
+//! A worker may be killed at any point. A set that it had locked is taken over by the next one that waits long enough; the words
+//! it left are valid in any combination.
 
 use std::hash::Hasher;
+use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread::yield_now;
 
 use siphasher::sip::SipHasher13;
 
@@ -22,11 +25,18 @@ use crate::gcra::Bucket;
 use crate::limits::MAX_LIMITS;
 
 /// Ways of a set.
-pub(crate) const WAYS: usize = 8;
+pub(crate) const WAYS: usize = 7;
+/// Words of a set: two cache lines.
+pub(crate) const SET_WORDS: usize = 16;
+
 /// How often a charge starts again because its way was taken over meanwhile. One restart is rare already.
 const ATTEMPTS: usize = 16;
+/// Looks at a locked set before the processor is given to others, who may include the holder.
+const SPINS: u32 = 64;
+/// Looks at a set that the same holder keeps locked until that holder counts as dead: some milliseconds, where nanoseconds are normal.
+const PATIENCE: u32 = 10_000;
 
-pub(crate) type Set = [AtomicU64; 2 * WAYS];
+pub(crate) type Set = [AtomicU64; SET_WORDS];
 
 /// The rate limits in shared memory, as one worker sees them.
 #[derive(Clone, Copy)]
@@ -42,7 +52,7 @@ impl<'w> Limits<'w> {
         Self { sets, secret, counts }
     }
 
-    /// The key of a bucket that is named by `bytes`.
+    /// The key of the bucket that `bytes` name.
     #[inline]
     pub(crate) fn key(&self, bytes: &[u8]) -> u64 {
         let [left, right] = self.secret;
@@ -65,61 +75,46 @@ impl<'w> Limits<'w> {
     pub(crate) fn charge(&self, key: u64, bucket: &Bucket, now: u64) -> bool {
         // The upper half of the key, scaled to the number of sets.
         let index = (((key >> 32) * self.sets.len() as u64) >> 32) as usize;
-        let Some(set) = self.sets.get(index) else {
+        let Some(set) = self.sets.get(index).map(Ways::of) else {
             return true;
         };
-        let ways = Ways::of(set);
         for _ in 0..ATTEMPTS {
-            let Some(way) = ways.find(key).or_else(|| self.claim(ways, key, now)) else {
+            let Some(way) = set.find(key) else {
+                if self.claim(set, key, bucket, now) {
+                    return true;
+                }
                 continue;
             };
-            let arrival = &ways.arrivals[way];
-            let mut seen = arrival.load(SeqCst);
-            let passed = loop {
-                let Some(next) = bucket.charge(seen, now) else {
-                    break false;
-                };
-                match arrival.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
-                    Ok(_) => break true,
-                    Err(other) => seen = other,
-                }
-            };
-            if ways.keys[way].load(SeqCst) == key {
+            let passed = set.charge(way, bucket, now);
+            // The charge holds only if the way was still that of the key.
+            if set.keys[way].load(SeqCst) == key {
                 return passed;
             }
         }
         true
     }
 
-    /// Claims a way for `key`. `None`: another worker was faster, look again.
-    #[cold]
-    fn claim(&self, ways: Ways<'_>, key: u64, now: u64) -> Option<usize> {
-        let mut way = 0;
-        let mut least = u64::MAX;
-        for (other, arrival) in ways.arrivals.iter().enumerate() {
-            let arrival = arrival.load(SeqCst);
-            if arrival < least {
-                (way, least) = (other, arrival);
-            }
-            if least <= now {
-                break;
-            }
+    /// Claims a way for `key` and charges it. False: another worker has just claimed one for it.
+    fn claim(&self, set: Ways<'_>, key: u64, bucket: &Bucket, now: u64) -> bool {
+        let held = set.lock();
+        let missing = set.find(key).is_none();
+        if missing && set.take_earliest(key, bucket.first(now)) > now {
+            self.count_eviction();
         }
-        let owner = ways.keys[way].load(SeqCst);
-        if least > now {
-            // The debt of the old owner goes before the key changes hands, so the new owner never pays for it.
-            ways.arrivals[way].compare_exchange(least, now, SeqCst, SeqCst).ok()?;
-            if let Some(cell) = self.counts.get(MAX_LIMITS) {
-                add(cell, 1);
-            }
+        set.unlock(held);
+        missing
+    }
+
+    fn count_eviction(&self) {
+        if let Some(cell) = self.counts.get(MAX_LIMITS) {
+            add(cell, 1);
         }
-        ways.keys[way].compare_exchange(owner, key, SeqCst, SeqCst).ok()?;
-        Some(ways.unite(key, way, now))
     }
 }
 
 #[derive(Clone, Copy)]
 struct Ways<'s> {
+    lock: &'s AtomicU64,
     keys: &'s [AtomicU64],
     arrivals: &'s [AtomicU64],
 }
@@ -127,8 +122,7 @@ struct Ways<'s> {
 impl<'s> Ways<'s> {
     #[inline]
     fn of(set: &'s Set) -> Self {
-        let (keys, arrivals) = set.split_at(WAYS);
-        Self { keys, arrivals }
+        Self { lock: &set[0], keys: &set[1..1 + WAYS], arrivals: &set[SET_WORDS - WAYS..] }
     }
 
     #[inline]
@@ -136,24 +130,66 @@ impl<'s> Ways<'s> {
         self.keys.iter().position(|word| word.load(SeqCst) == key)
     }
 
-    /// Makes the lowest way that has `key` the only one.
-    fn unite(self, key: u64, claimed: usize, now: u64) -> usize {
-        let lowest = self.find(key).unwrap_or(claimed);
-        for way in lowest + 1..WAYS {
-            if self.keys[way].compare_exchange(key, 0, SeqCst, SeqCst).is_ok() {
-                let debt = self.arrivals[way].swap(0, SeqCst).saturating_sub(now);
-                if debt > 0 {
-                    add_debt(&self.arrivals[lowest], debt, now);
-                }
+    #[inline]
+    fn charge(self, way: usize, bucket: &Bucket, now: u64) -> bool {
+        let arrival = &self.arrivals[way];
+        let mut seen = arrival.load(SeqCst);
+        while let Some(next) = bucket.charge(seen, now) {
+            match arrival.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
+                Ok(_) => return true,
+                Err(other) => seen = other,
             }
         }
-        lowest
+        false
     }
-}
 
-fn add_debt(arrival: &AtomicU64, debt: u64, now: u64) {
-    let mut seen = arrival.load(SeqCst);
-    while let Err(other) = arrival.compare_exchange_weak(seen, seen.max(now).saturating_add(debt), SeqCst, SeqCst) {
-        seen = other;
+    /// Gives the way with the earliest arrival time to `key`, and returns that time. Only under the lock.
+    fn take_earliest(self, key: u64, arrival: u64) -> u64 {
+        let mut way = 0;
+        let mut earliest = u64::MAX;
+        for (other, arrival) in self.arrivals.iter().enumerate() {
+            let arrival = arrival.load(SeqCst);
+            if arrival < earliest {
+                (way, earliest) = (other, arrival);
+            }
+        }
+        // First nobody's, so that a charge for the old key that is under way does not hold; the new key last.
+        self.keys[way].store(0, SeqCst);
+        self.arrivals[way].store(arrival, SeqCst);
+        self.keys[way].store(key, SeqCst);
+        earliest
+    }
+
+    /// Waits for the lock and takes it; returns what `unlock` needs. The word is odd while the set is locked, and each holder
+    /// leaves another value, so that a waiter can tell one patient holder from many brisk ones.
+    fn lock(self) -> u64 {
+        let mut seen = self.lock.load(SeqCst);
+        let mut looks = 0;
+        loop {
+            let is_locked = seen & 1 != 0;
+            if is_locked && looks < PATIENCE {
+                looks += 1;
+                if looks < SPINS {
+                    spin_loop()
+                } else {
+                    yield_now()
+                }
+                let now = self.lock.load(SeqCst);
+                if now != seen {
+                    (seen, looks) = (now, 0);
+                }
+                continue;
+            }
+            let held = if is_locked { seen.wrapping_add(2) } else { seen.wrapping_add(1) };
+            match self.lock.compare_exchange(seen, held, SeqCst, SeqCst) {
+                Ok(_) => return held,
+                Err(other) => (seen, looks) = (other, 0),
+            }
+        }
+    }
+
+    /// If the set was taken over meanwhile, the word is another one, and it stays the new holder's.
+    fn unlock(self, held: u64) {
+        let _ = self.lock.compare_exchange(held, held.wrapping_add(1), SeqCst, SeqCst);
     }
 }

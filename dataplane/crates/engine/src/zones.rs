@@ -71,8 +71,12 @@ impl Zones {
         let mask = self.places.len() - 1;
         let mut at = hash as usize & mask;
         while let Some((tag, index)) = self.places[at] {
-            if tag == (hash >> 32) as u32 && equal(&self.names[index as usize], name) {
-                return Some(index);
+            if tag == (hash >> 32) as u32 {
+                let zone = &self.names[index as usize][..];
+                // Most clients ask in lower case.
+                if zone == name || equal(zone, name) {
+                    return Some(index);
+                }
             }
             at = (at + 1) & mask;
         }

@@ -1,0 +1,78 @@
+//! The cost of a decision: source, wire check, zones and rate limits together. With one limit it should stay below 150 ns.
+
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use engine::{Action, Client, Grants, Key, Layout, Limits, Memory, Policy, PolicySpec, RateLimit, Verdict, decide};
+use wire::Transport;
+
+const QUERY: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03wWw\x07example\x03com\x00\x00\x01\x00\x01\
+    \x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x0c\x00\x0a\x00\x08abcdefgh";
+const OTHER: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01";
+
+fn zone(label: &str) -> Vec<u8> {
+    let mut wire = vec![label.len() as u8];
+    wire.extend(label.as_bytes());
+    wire.extend(b"\x03com\x00");
+    wire
+}
+
+fn limit(key: Key, rate: u32, action: Action) -> RateLimit {
+    RateLimit { key, rate, burst: rate.saturating_mul(2).min(100_000_000), action }
+}
+
+fn client(address: u32) -> Client {
+    Client {
+        address: IpAddr::from(address.to_be_bytes()),
+        port: 40_000,
+        local: IpAddr::from([192, 0, 2, 53]),
+        local_port: 53,
+        transport: Transport::Udp,
+        grants: Grants::default(),
+    }
+}
+
+fn measure(criterion: &mut Criterion, name: &str, spec: PolicySpec, message: &[u8], sources: u32) {
+    let layout = Layout::new(1, 1 << 18).expect("sizes are in range");
+    let memory: Vec<AtomicU64> = (0..layout.words()).map(|_| AtomicU64::new(0)).collect();
+    layout.create(memory.words(), &[7; 32]).expect("the memory is long enough");
+    let policy = Policy::new(spec).expect("the policy is good");
+    let limits: Limits<'_> = layout.limits(&memory, 0).expect("worker 0 exists");
+    let (mut now, mut source) = (1, 0_u32);
+    criterion.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            now += 1000;
+            source = (source + 1) % sources;
+            let client = client(0x0a00_0000 + source);
+            black_box(matches!(decide(&policy, &limits, black_box(message), &client, now), Verdict::Forward { .. }))
+        });
+    });
+}
+
+fn decisions(criterion: &mut Criterion) {
+    let prefix = |rate, action| limit(Key::ClientPrefix { v4: 32, v6: 56 }, rate, action);
+    let all = || PolicySpec { pass_all: true, ..PolicySpec::default() };
+    let one = || PolicySpec { zones: vec![zone("example")], ..PolicySpec::default() };
+    let limited = |limits| PolicySpec { rate_limits: limits, ..one() };
+    let mut many: Vec<_> = (0..100_000).map(|n| zone(&format!("zone{n}"))).collect();
+    many.push(zone("example"));
+    measure(criterion, "decide/no limit, all names", all(), QUERY, 1);
+    measure(criterion, "decide/no limit, one zone", one(), QUERY, 1);
+    measure(criterion, "decide/no limit, 100k zones", PolicySpec { zones: many, ..all() }, QUERY, 1);
+    measure(criterion, "decide/client limit", limited(vec![prefix(100_000_000, Action::Drop)]), QUERY, 1);
+    measure(criterion, "decide/client limit, 1000 clients", limited(vec![prefix(1000, Action::Drop)]), QUERY, 1000);
+    measure(criterion, "decide/client limit, 16M clients", limited(vec![prefix(1000, Action::Drop)]), QUERY, 1 << 24);
+    measure(criterion, "decide/client limit, over it", limited(vec![prefix(1, Action::Drop)]), QUERY, 1);
+    let three = vec![
+        prefix(1000, Action::Truncate),
+        limit(Key::Zone, 1_000_000, Action::Drop),
+        limit(Key::Qname, 1_000_000, Action::Drop),
+    ];
+    measure(criterion, "decide/three limits, 1000 clients", limited(three), QUERY, 1000);
+    measure(criterion, "decide/not served", one(), OTHER, 1000);
+}
+
+criterion_group!(benches, decisions);
+criterion_main!(benches);
