@@ -133,3 +133,93 @@ class UdpRelay:
 
     def outstanding(self) -> list[tuple[int, int]]:
         """Slot and unanswered queries of each backend."""
+@final
+class StreamRelay:
+    """The TCP relay of one worker, without its sockets: it is told what happened to them, and says what to write and to do.
+
+    A client connection and a connection to a backend (a link) are named by tokens, which are never used twice. `now` is nanoseconds of
+    the monotonic clock. Bounds are: idle, read and write time-out in seconds; connections; connections of one client address; queries in
+    flight of one connection; connections to one backend.
+    """
+
+    def __new__(
+        cls, *, memory: SharedMemory, worker: int, policy: Policy, bounds: tuple[float, float, float, int, int, int, int]
+    ) -> StreamRelay:
+        """A relay without backends; `configure` gives it some.
+
+        Raises:
+            ValueError: the memory has no such worker.
+        """
+
+    def configure(
+        self,
+        policy: Policy,
+        bounds: tuple[float, float, float, int, int, int, int],
+        backends: list[tuple[int, str, int, int, float]],
+        allow: list[list[str]],
+        now: int,
+    ) -> None:
+        """Take new settings. `backends` as for UdpRelay; `allow` is what each listener grants, by its number.
+
+        Raises:
+            ValueError: no such slot, or `allow` has other words than transfer, notify and update.
+        """
+
+    def open(self, peer: tuple[str, int], local: tuple[str, int], listener: int, now: int) -> int | None:
+        """A client connected from `peer` to `local`. None: it has to be closed at once, and was counted."""
+
+    def client_data(self, token: int, data: bytes, now: int) -> int:
+        """Bytes of a client. Bits of the result: 1, there is something to flush; 2, don't read from it until the order `resume`."""
+
+    def client_blocked(self, token: int, blocked: bool, now: int) -> int:
+        """The client's socket takes no more, or takes again. The result is as that of `client_data`."""
+
+    def client_progressed(self, token: int, now: int) -> None:
+        """A blocked client's socket took some bytes."""
+
+    def client_ended(self, token: int, now: int) -> None:
+        """The client will send no more; it is still answered, then closed."""
+
+    def client_lost(self, token: int, now: int) -> None:
+        """The client's connection is gone."""
+
+    def link_opened(self, token: int) -> None:
+        """The connection stands."""
+
+    def link_data(self, token: int, data: bytes, now: int) -> int:
+        """Bytes of a backend. Bits of the result: 1, there is something to flush; 4, more answers are due on this link."""
+
+    def link_blocked(self, token: int, blocked: bool, now: int) -> None:
+        """The link's socket takes no more, or takes again."""
+
+    def link_failed(self, token: int, now: int) -> None:
+        """The connection could not be opened. Its queries move on."""
+
+    def link_lost(self, token: int, now: int) -> None:
+        """The connection is gone. Its queries move on."""
+
+    def set_health(self, slot: int, healthy: bool, now: int) -> None:
+        """Let the backend have queries, or not."""
+
+    def drain(self, now: int) -> None:
+        """Let no client in any more, and order each closed as soon as nothing is owed to it."""
+
+    def tick(self, now: int) -> None:
+        """Give up what is overdue."""
+
+    @property
+    def wants_flush(self) -> bool:
+        """Whether there is anything for `flush`."""
+
+    def flush(self) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]], list[tuple[str, int, int]]]:
+        """What to write to clients, what to write to links, each at most once, and then the orders: kind, token, slot.
+
+        Kinds: resume, close, abort (a client); connect (open a connection to the backend in the slot; it is the link of this token);
+        close-link, pause-link, resume-link; failed (a sign that the backend in the slot is not well).
+        """
+
+    def endings(self) -> dict[str, int]:
+        """Clients that were closed or refused, by reason."""
+
+    def status(self) -> dict[str, int]:
+        """Now: clients, links, in-flight, transfers, buffered (bytes). Since the start: resent, given-up (queries)."""
