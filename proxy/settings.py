@@ -149,6 +149,10 @@ class Forwarder(Settings, frozen=True, kw_only=True):
         Seconds, Meta(description="a connection on which nothing moves either way for this long is closed")
     ] = 60.0
     connections: Annotated[int, Meta(ge=1, le=100_000, description="open TCP connections")] = 1000
+    answer_timeout: Annotated[
+        Seconds, Meta(description="without the first byte of an answer over TCP in this time the next tunnel is tried")
+    ] = 3.0
+    queries: Annotated[int, Meta(ge=1, le=65_536, description="UDP queries that wait for an answer")] = 1024
     udp_timeout: Annotated[Seconds, Meta(description="a UDP query is forgotten when no answer came within this")] = 5.0
 
 
@@ -177,9 +181,9 @@ class Exit(Settings, frozen=True, kw_only=True):
     handshake_timeout: Annotated[Seconds, Meta(description="the first header must have come within this")] = 10.0
     connect_timeout: Annotated[Seconds, Meta(description="the connection to a primary must stand within this")] = 5.0
     connections: Annotated[int, Meta(ge=1, le=1_000_000, description="open TCP connections")] = 10_000
-    associations: Annotated[int, Meta(ge=1, le=1_000_000, description="UDP sessions kept; the oldest goes first")] = (
-        4096
-    )
+    associations: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="UDP sessions kept; one silent for 60 s makes room")
+    ] = 4096
 
 
 class EgressSettings(Settings, frozen=True, kw_only=True):

@@ -1,0 +1,145 @@
+"""The UDP side of the exit: sessions of clients, each with a socket per target (SIP022 §3.2.4).
+
+A session is known by its ID, not by where it comes from: answers go to where its last good packet came from, so a
+client may roam. In the edition of 2017, which has no sessions, the client's address stands for one. A session is
+remembered for 60 seconds behind its last packet, as its window is what keeps replays out. When the table is full, a
+session that was silent so long makes room; else the newcomer is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from proxy.egress.counters import ExitCounters
+from proxy.egress.exit_flow import ExitFlow
+from proxy.egress.exit_plan import ExitPlan
+from proxy.egress.udp_door import Peer, UdpDoor
+from proxy.errors import ProtocolError, ProxyError, TunnelError
+from proxy.protocol.editions import server_datagrams
+from proxy.values import Endpoint
+
+REMEMBER = 60.0  # seconds, SIP022 §3.2.4
+SWEEP = 5.0  # seconds between two looks for old sessions
+TARGETS = 16  # per session; a forwarder needs one
+
+Key = bytes | tuple[Any, ...]
+Rejected = Callable[[str, ProxyError], None]  # the client's address, and why
+
+
+class _Association:
+    """A session."""
+
+    def __init__(self, session: bytes, peer: Peer, now: float) -> None:
+        self.session = session
+        self.peer = peer
+        self.last = now
+        self.flows: dict[Endpoint, ExitFlow] = {}
+
+    def close(self) -> None:
+        for flow in self.flows.values():
+            flow.close()
+
+
+class ExitDatagrams:
+    """Serves one UDP socket, and owns it."""
+
+    def __init__(self, sock: socket.socket, plan: ExitPlan, counters: ExitCounters, rejected: Rejected) -> None:
+        self._plan = plan
+        self._counters = counters
+        self._rejected = rejected
+        self._codec = server_datagrams(plan.method, plan.key)
+        self._loop = asyncio.get_running_loop()
+        self._associations: OrderedDict[Key, _Association] = OrderedDict()  # that which was silent longest first
+        self._door = UdpDoor(sock, self._receive, counters.rejects)
+        self._sweeper = self._loop.call_later(SWEEP, self._sweep)
+
+    def reload(self, plan: ExitPlan) -> None:
+        """Follow another plan. Sessions live on unless the key is another."""
+        same = (plan.method, plan.key) == (self._plan.method, self._plan.key)
+        self._plan = plan
+        if not same:
+            self._close_associations()
+            self._codec = server_datagrams(plan.method, plan.key)
+
+    def close(self) -> None:
+        """Stop at once."""
+        self._sweeper.cancel()
+        self._door.close()
+        self._close_associations()
+
+    def _receive(self, packet: bytes, peer: Peer) -> None:
+        try:
+            request = self._codec.open(packet, time.time())
+        except ProtocolError as error:
+            self._rejected(str(peer.address[0]), error)
+            return
+        key: Key = request.session or peer.address
+        association = self._associations.get(key)
+        try:
+            target = self._plan.check_target(request.target)
+            association = association or self._new_association(key, request.session, peer)
+            flow = association.flows.get(target) or self._new_flow(association, target)
+        except TunnelError as error:
+            self._rejected(str(peer.address[0]), error)
+            if association is None:
+                self._codec.forget(request.session)
+            return
+        association.peer = peer
+        self._touch(key, association)
+        self._counters.datagrams_in += 1
+        self._counters.bytes_in += len(request.payload)
+        flow.send(request.payload)
+
+    def _new_association(self, key: Key, session: bytes, peer: Peer) -> _Association:
+        if len(self._associations) >= self._plan.settings.associations:
+            self._close_old()
+        if len(self._associations) >= self._plan.settings.associations:
+            raise TunnelError("the table of UDP sessions is full", "associations-full")
+        association = self._associations[key] = _Association(session, peer, self._loop.time())
+        self._counters.associations_total += 1
+        self._counters.associations_open = len(self._associations)
+        return association
+
+    def _new_flow(self, association: _Association, target: Endpoint) -> ExitFlow:
+        if len(association.flows) >= TARGETS:
+            raise TunnelError(f"more than {TARGETS} targets in one UDP session", "too-many-targets")
+
+        def answer(source: Endpoint, payload: bytes) -> None:
+            packet = self._codec.seal(association.session, source, payload, time.time())
+            if self._door.send(packet, association.peer):
+                self._counters.datagrams_out += 1
+                self._counters.bytes_out += len(payload)
+
+        flow = association.flows[target] = ExitFlow(target, answer, self._counters.rejects)
+        return flow
+
+    def _touch(self, key: Key, association: _Association) -> None:
+        association.last = self._loop.time()
+        self._associations.move_to_end(key)
+
+    def _sweep(self) -> None:
+        self._close_old()
+        self._sweeper = self._loop.call_later(SWEEP, self._sweep)
+
+    def _close_old(self) -> None:
+        limit = self._loop.time() - REMEMBER
+        while self._associations:
+            key, oldest = next(iter(self._associations.items()))
+            if oldest.last > limit:
+                return
+            del self._associations[key]
+            self._close(oldest)
+
+    def _close_associations(self) -> None:
+        while self._associations:
+            self._close(self._associations.popitem()[1])
+
+    def _close(self, association: _Association) -> None:
+        association.close()
+        self._codec.forget(association.session)
+        self._counters.associations_open = len(self._associations)

@@ -1,0 +1,95 @@
+"""A forwarder: a local address, UDP and TCP, that leads through tunnels to one primary and nowhere else.
+
+It carries DNS alone: SOA, AXFR and IXFR queries of nodes that its `allow` names, for the zones that it is
+configured for. All else is refused and counted. Answers pass as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from proxy.egress.counters import ForwarderCounters
+from proxy.egress.crowd import Crowd
+from proxy.egress.forwarder_plan import ForwarderPlan
+from proxy.egress.node_datagrams import NodeDatagrams
+from proxy.egress.node_stream import NodeStream
+from proxy.egress.status import ForwarderStatus
+from proxy.values import IPAddress
+
+
+class Forwarder:
+    """Serves its sockets from `start` to `close`, and owns them."""
+
+    def __init__(self, plan: ForwarderPlan) -> None:
+        self._plan = plan
+        self._counters = ForwarderCounters()
+        self._nodes: Crowd[NodeStream] = Crowd()
+        self._server: asyncio.Server | None = None
+        self._datagrams: NodeDatagrams | None = None
+
+    async def start(self, udp: socket.socket, tcp: socket.socket) -> None:
+        """Begin to serve."""
+        self._datagrams = NodeDatagrams(udp, lambda: self._plan, self._counters)
+        self._server = await asyncio.get_running_loop().create_server(self._accept, sock=tcp)
+
+    def reload(self, plan: ForwarderPlan) -> None:
+        """New queries and connections follow this plan; what is open goes on as it began."""
+        self._plan = plan
+        if self._datagrams is not None:
+            self._datagrams.plan_changed()
+
+    def stop_accepting(self) -> None:
+        """No new TCP connections. UDP goes on until `close`: a query costs nothing and is soon answered."""
+        if self._server is not None:
+            self._server.close()
+
+    def retire(self) -> None:
+        """Nothing new, on neither transport; open connections go on to their end."""
+        self.stop_accepting()
+        if self._datagrams is not None:
+            self._datagrams.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a connection is open."""
+        return bool(len(self._nodes))
+
+    async def drained(self) -> None:
+        """Return when no connection is open and no UDP query waits."""
+        await self._nodes.empty()
+        if self._datagrams is not None:
+            await self._datagrams.open.empty()
+
+    def close(self) -> None:
+        """Stop at once."""
+        self.stop_accepting()
+        for node in self._nodes:
+            node.abort()
+        if self._datagrams is not None:
+            self._datagrams.close()
+
+    def status(self) -> ForwarderStatus:
+        """The numbers now."""
+        return self._counters.status(str(self._plan.settings.listen), self._plan.settings.primary)
+
+    def admit(self, node: NodeStream, address: IPAddress) -> bool:
+        """Whether a connection is taken in; see `node_stream.Host`."""
+        self._counters.connections_total += 1
+        if not self._plan.allows(address):
+            self._counters.refused["address"] += 1
+        elif len(self._nodes) >= self._plan.settings.connections:
+            self._counters.refused["too-many-connections"] += 1
+        else:
+            self._nodes.add(node)
+            self._counters.connections_open = len(self._nodes)
+            return True
+        return False
+
+    def closed(self, node: NodeStream) -> None:
+        """A connection is over; see `node_stream.Host`."""
+        self._nodes.discard(node)
+        self._counters.connections_open = len(self._nodes)
+
+    def _accept(self) -> asyncio.Protocol:
+        return NodeStream(self._plan, self._counters, self)

@@ -1,0 +1,170 @@
+"""The egress of one process: forwarders and exit on sockets that were handed down, tunnels, and what they report."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from proxy.egress.counters import TunnelCounters
+from proxy.egress.exit import ExitServer
+from proxy.egress.exit_plan import ExitPlan, compile_exit
+from proxy.egress.forwarder import Forwarder
+from proxy.egress.forwarder_plan import ForwarderPlan, compile_forwarder
+from proxy.egress.sockets import EgressSocket, Key, Role, needed_sockets
+from proxy.egress.status import EgressStatus
+from proxy.egress.tunnel import Tunnel
+from proxy.egress.tunnels import make_tunnel
+from proxy.settings import EgressSettings
+from proxy.settings import Tunnel as TunnelSettings
+from proxy.values import Emit, Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """Settings with all that can be wrong in them already found."""
+
+    settings: EgressSettings
+    tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]]
+    forwarders: Mapping[Endpoint, ForwarderPlan]
+    exit: ExitPlan | None
+
+
+class EgressService:
+    """Runs on the loop from `start` to `drain`, and owns the sockets."""
+
+    def __init__(self, *, settings: EgressSettings, sockets: Sequence[EgressSocket], emit: Emit) -> None:
+        """Nothing happens before `start`. `sockets` are those of `open_egress_sockets(settings)`."""
+        self._settings = settings
+        self._sockets = {each.key: each for each in sockets}
+        self._emit = emit
+        self._counters: dict[str, TunnelCounters] = {}
+        self._tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]] = {}
+        self._forwarders: dict[Endpoint, Forwarder] = {}
+        self._exit: ExitServer | None = None
+        self._retired: list[Forwarder | ExitServer] = []  # without a place in the settings, but with open streams
+
+    async def start(self) -> None:
+        """Begin to serve.
+
+        Raises:
+            ValueError: settings that do not fit together, a bad tunnel URL or key, or a socket that was not handed
+                down; the text shows no secret.
+        """
+        await self._apply(self._compile(self._settings, self._sockets))
+
+    async def reload(self, settings: EgressSettings, sockets: Sequence[EgressSocket]) -> None:
+        """Swap tunnels, primaries and access lists; what is open goes on as it began.
+
+        `sockets` is the whole new list. A socket that we have under its name already stays; the one given is closed
+        unless it is the same. Forwarders and an exit without a place in the new settings take nothing new.
+
+        Raises:
+            ValueError: as `start`; nothing has changed then, and new sockets are closed.
+        """
+        kept = {each.key: self._sockets.get(each.key, each) for each in sockets}
+        try:
+            compiled = self._compile(settings, kept)
+        except ValueError:
+            _close_all_but(sockets, self._sockets)
+            raise
+        _close_all_but(sockets, kept)
+        self._sockets = kept
+        await self._apply(compiled)
+
+    def tunnel(self, name: str) -> Tunnel:
+        """The tunnel of that name, for those who carry something through it themselves.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._tunnels[name][1]
+
+    def status(self) -> EgressStatus:
+        """The numbers now."""
+        return EgressStatus(
+            tunnels=tuple(tunnel.counters.status() for _, tunnel in self._tunnels.values()),
+            forwarders=tuple(forwarder.status() for forwarder in self._forwarders.values()),
+            exit=self._exit.status() if self._exit is not None else None,
+        )
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing new, wait up to `grace` seconds for what is open, then close all."""
+        servers = self._servers()
+        for server in servers:
+            server.stop_accepting()
+        try:
+            async with asyncio.timeout(grace):
+                for server in servers:
+                    await server.drained()
+        except TimeoutError:
+            self._emit("egress.drain-incomplete", {"grace": grace})
+        for server in servers:
+            server.close()
+
+    def _servers(self) -> list[Forwarder | ExitServer]:
+        return [*self._retired, *self._forwarders.values(), *([] if self._exit is None else [self._exit])]
+
+    def _compile(self, settings: EgressSettings, sockets: Mapping[Key, EgressSocket]) -> _Compiled:
+        for role, endpoint, transport in needed_sockets(settings):
+            if (role, endpoint, transport) not in sockets:
+                raise ValueError(f"no socket for the {role} at {endpoint}/{transport} was handed down")
+        tunnels = {each.name: (each, self._make_tunnel(each)) for each in settings.tunnels}
+        by_name = {name: tunnel for name, (_, tunnel) in tunnels.items()}
+        clock = asyncio.get_running_loop().time
+        forwarders = {
+            each.listen: compile_forwarder(each, settings, by_name, self._emit, clock) for each in settings.forwarders
+        }
+        before = self._exit.plan if self._exit is not None else None
+        return _Compiled(
+            settings, tunnels, forwarders, compile_exit(settings.exit, before) if settings.exit is not None else None
+        )
+
+    def _make_tunnel(self, settings: TunnelSettings) -> Tunnel:
+        known, tunnel = self._tunnels.get(settings.name, (None, None))
+        if tunnel is not None and known == settings:
+            return tunnel
+        try:
+            return make_tunnel(settings, self._counters.setdefault(settings.name, TunnelCounters(settings.name)))
+        except ValueError as error:
+            raise ValueError(f"tunnel {settings.name}: {error}") from None
+
+    async def _apply(self, compiled: _Compiled) -> None:
+        """Follow settings in which nothing is wrong."""
+        self._settings, self._tunnels = compiled.settings, compiled.tunnels
+        self._retired = [server for server in self._retired if server.busy]
+        for listen in self._forwarders.keys() - compiled.forwarders.keys():
+            self._retire(self._forwarders.pop(listen))
+        for listen, plan in compiled.forwarders.items():
+            known = self._forwarders.get(listen)
+            if known is not None:
+                known.reload(plan)
+            else:
+                self._forwarders[listen] = new = Forwarder(plan)
+                await new.start(*self._pair("forwarder", listen))
+        await self._place_exit(compiled.exit)
+
+    async def _place_exit(self, plan: ExitPlan | None) -> None:
+        if self._exit is not None and plan is not None and self._exit.plan.settings.listen == plan.settings.listen:
+            self._exit.reload(plan)
+            return
+        if self._exit is not None:
+            self._retire(self._exit)
+            self._exit = None
+        if plan is not None:
+            self._exit = ExitServer(plan, self._emit)
+            await self._exit.start(*self._pair("exit", plan.settings.listen))
+
+    def _retire(self, server: Forwarder | ExitServer) -> None:
+        server.retire()
+        self._retired.append(server)
+
+    def _pair(self, role: Role, listen: Endpoint) -> tuple[socket.socket, socket.socket]:
+        return self._sockets[role, listen, "udp"].socket, self._sockets[role, listen, "tcp"].socket
+
+
+def _close_all_but(sockets: Sequence[EgressSocket], kept: Mapping[Key, EgressSocket]) -> None:
+    for each in sockets:
+        if each.key not in kept or kept[each.key].socket is not each.socket:
+            each.socket.close()

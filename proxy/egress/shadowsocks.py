@@ -1,0 +1,79 @@
+"""The Shadowsocks tunnel, client's end. One TCP connection a stream, one UDP socket and session a datagram path.
+
+The first payload goes out with the tunnel's header in one write (SIP022 §3.1.4), so opening costs no round trip
+beyond TCP's own. The exit does not confirm anything: a wrong key, a clock that is off and an address that it does
+not open all look like silence or a close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from proxy.egress.connecting import UdpPath, connect_tcp
+from proxy.egress.counters import TunnelCounters
+from proxy.egress.stream import TunnelStream
+from proxy.egress.tunnel import Datagrams
+from proxy.errors import ProtocolError
+from proxy.protocol.editions import client_datagrams, client_stream
+from proxy.protocol.tunnel_urls import ShadowsocksAddress
+from proxy.values import Endpoint
+
+
+class ShadowsocksTunnel:
+    """See `proxy.egress.tunnel.Tunnel`."""
+
+    def __init__(self, address: ShadowsocksAddress, counters: TunnelCounters, connect_timeout: float) -> None:
+        self.counters = counters
+        self._address = address
+        self._connect_timeout = connect_timeout
+
+    async def open_stream(self, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
+        """Connect to the exit and send the header with `first`."""
+        codec = client_stream(self._address.method, self._address.key)
+        host = self._address.host
+        _, stream = await connect_tcp(
+            host.host,
+            host.port,
+            lambda: TunnelStream(protocol, self.counters, target, first, codec),
+            self._connect_timeout,
+        )
+        return stream
+
+    async def open_datagrams(self, target: Endpoint) -> Datagrams:
+        """A socket towards the exit, with a session of its own."""
+        path = await UdpPath.open(self._address.host.host, self._address.host.port)
+        return _ShadowsocksDatagrams(path, self._address, target, self.counters)
+
+
+class _ShadowsocksDatagrams:
+    """See `proxy.egress.tunnel.Datagrams`."""
+
+    def __init__(self, path: UdpPath, address: ShadowsocksAddress, target: Endpoint, counters: TunnelCounters) -> None:
+        self._path = path
+        self._codec = client_datagrams(address.method, address.key)
+        self._target = target
+        self._counters = counters
+
+    async def send(self, payload: bytes) -> None:
+        await self._path.send(self._codec.seal(self._target, payload, time.time()))
+        self._counters.datagrams_out += 1
+        self._counters.bytes_out += len(payload)
+
+    async def receive(self) -> bytes:
+        while True:
+            packet = await self._path.receive()
+            try:
+                answer = self._codec.open(packet, time.time())
+            except ProtocolError as error:
+                self._counters.failed(error)
+                continue
+            if answer.source != self._target:
+                self._counters.failed(ProtocolError("a datagram from another address than asked", "wrong-source"))
+                continue
+            self._counters.datagrams_in += 1
+            self._counters.bytes_in += len(answer.payload)
+            return answer.payload
+
+    def close(self) -> None:
+        self._path.close()

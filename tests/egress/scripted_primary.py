@@ -1,0 +1,92 @@
+"""A primary that answers as a script says, on TCP and UDP of one loopback port, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Self, cast
+
+import dns.message
+import dns.rrset
+
+from proxy.protocol.dns_frames import FrameReader, frame
+from proxy.values import Endpoint
+from tests.support.peers import free_port
+
+Script = Callable[[bytes], list[bytes]]  # a query, to its answers
+
+
+def soa_answer(query: bytes) -> list[bytes]:
+    """The answer of a primary to an SOA query, signed or not: keys are none of its business here."""
+    asked = dns.message.from_wire(query, keyring=False)
+    answer = dns.message.make_response(asked)
+    name = asked.question[0].name
+    answer.answer.append(dns.rrset.from_text(name, 3600, "IN", "SOA", "ns. hostmaster. 7 3600 600 86400 60"))
+    return [answer.to_wire()]
+
+
+class ScriptedPrimary:
+    """The primary; a context manager."""
+
+    def __init__(self, script: Script = soa_answer) -> None:
+        self.script = script
+        self.asked_tcp: list[bytes] = []
+        self.asked_udp: list[bytes] = []
+        self.connections: set[asyncio.Transport] = set()
+        self.accepted = 0
+        self.port = free_port()
+        self._server: asyncio.Server | None = None
+        self._udp: asyncio.DatagramTransport | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it answers."""
+        return Endpoint(ip_address("127.0.0.1"), self.port)
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Tcp(self), "127.0.0.1", self.port)
+        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), local_addr=("127.0.0.1", self.port))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._udp is not None:
+            self._udp.close()
+        for connection in tuple(self.connections):
+            connection.abort()
+
+
+class _Tcp(asyncio.Protocol):
+    def __init__(self, primary: ScriptedPrimary) -> None:
+        self._primary = primary
+        self._frames = FrameReader()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._primary.connections.add(self.transport)
+        self._primary.accepted += 1
+
+    def data_received(self, data: bytes) -> None:
+        for query in self._frames.feed(data):
+            self._primary.asked_tcp.append(query)
+            for answer in self._primary.script(query):
+                self.transport.write(frame(answer))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._primary.connections.discard(self.transport)
+
+
+class _Udp(asyncio.DatagramProtocol):
+    def __init__(self, primary: ScriptedPrimary) -> None:
+        self._primary = primary
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._primary.asked_udp.append(data)
+        for answer in self._primary.script(data):
+            self.transport.sendto(answer, addr)
