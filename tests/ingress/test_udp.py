@@ -13,11 +13,11 @@ import dns.message
 import dns.rcode
 import pytest
 import uvloop
-from filters.policy import compile_policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane import SharedMemory
+from filters.policy import compile_policy
 from filters.settings import FilterSettings
 from proxy.ingress.slots import Slots
 from proxy.ingress.sockets import close_all, open_listener_sockets
@@ -116,6 +116,11 @@ async def start() -> AsyncIterator[Starter]:
         await backend.close()
 
 
+async def got(client: UdpClient, count: int) -> None:
+    """Wait until the client has that many answers."""
+    await auntil(lambda: len(client.received) == count, what=f"{count} answers")
+
+
 def query(name: str = "www.example.com", kind: str = "A", identity: int = 4711) -> bytes:
     return dns.message.make_query(name, kind, id=identity, use_edns=0).to_wire()
 
@@ -140,7 +145,7 @@ async def test_ids_and_ports_towards_the_backend_can_not_be_guessed(client: UdpC
     async with door(backend.endpoint) as opened:
         for number in range(200):
             client.send(query(identity=7), opened.address)
-            await auntil(lambda expected=number + 1: len(client.received) == expected)
+            await got(client, number + 1)
         ids = [int.from_bytes(data[:2]) for data, _ in backend.received]
         assert len(set(ids)) > 190
         steps = Counter((b - a) % 65536 for a, b in pairwise(ids))
@@ -228,7 +233,7 @@ async def test_backends_of_both_families_share_the_queries(client: UdpClient, st
     async with door(*(backend.endpoint for backend in backends)) as opened:
         for number in range(10):
             client.send(query(), opened.address)
-            await auntil(lambda expected=number + 1: len(client.received) == expected)
+            await got(client, number + 1)
         assert [len(backend.received) for backend in backends] == [5, 5]
 
 
