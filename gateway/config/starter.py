@@ -63,7 +63,7 @@ def _table(table: type[Struct], path: tuple[str, ...], *, live: bool) -> Iterato
     """The plain keys of a table, then the tables inside it, as TOML wants them."""
     inner: list[tuple[Field, type[Struct], bool]] = []
     for field in fields(table).values():
-        struct, array = _struct(field.shape)
+        struct, array = struct_of(field.shape)
         if struct is not None:
             inner.append((field, struct, array))
             continue
@@ -80,21 +80,21 @@ def _table(table: type[Struct], path: tuple[str, ...], *, live: bool) -> Iterato
         yield from _table(struct, here, live=shown)
 
 
-def _struct(shape: Shape) -> tuple[type[Struct] | None, bool]:
+def struct_of(shape: Shape) -> tuple[type[Struct] | None, bool]:
     """The table that a key holds, and whether it is an array of them."""
     if shape.item is not None:
-        return _struct(shape.item)[0], True
+        return struct_of(shape.item)[0], True
     return (shape.kind if isinstance(shape.kind, type) and issubclass(shape.kind, Struct) else None), False
 
 
 def _value(table: type[Struct], field: Field) -> str:
     example = _EXAMPLES.get(table, {}).get(field.name)
-    return example if example is not None else _toml(field.default)
+    return example if example is not None else toml(field.default)
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(toml, value))}]"
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     return json.dumps(str(value), ensure_ascii=False)
