@@ -16,7 +16,7 @@ from gateway.config.secrets import SecretSource
 from gateway.config.source import parse, read_file
 from gateway.settings import AdminSettings, GatewaySettings
 
-__all__ = ["ConfigError", "Loaded", "Problem", "load", "load_admin"]
+__all__ = ["ConfigError", "Loaded", "Problem", "load", "load_admin", "load_tree"]
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -35,11 +35,7 @@ def load(path: Path) -> Loaded:
     content = read_file(path)
     tree = parse(str(path), content)
     secrets = SecretSource(path.parent, os.environ)
-    reader = Reader(secrets)
-    settings = reader.table(GatewaySettings, tree)
-    faults = [*reader.faults, *cross_check(reader.tables, tree)]
-    if faults or settings is None:
-        raise ConfigError(_place(str(path), content, faults))
+    settings = _read(str(path), tree, secrets, content)
     warnings = []
     if secrets.literal and path.stat().st_mode & 0o004:
         warnings.append(f"{path}: holds a secret and every user can read it: chmod 600, or use {{ env }} or {{ file }}")
@@ -59,6 +55,39 @@ def load_admin(path: Path) -> AdminSettings:
     if settings is None:
         raise ConfigError(_place(str(path), content, reader.faults))
     return settings
+
+
+def load_tree(name: str, tree: dict[str, object]) -> GatewaySettings:
+    """Settings from a tree that isn't a file's, such as options of the command line; `name` says where it is from.
+
+    Raises:
+        ConfigError: with all that is wrong.
+    """
+    return _read(name, tree, SecretSource(Path(), os.environ), b"")
+
+
+def _read(name: str, tree: dict[str, object], secrets: SecretSource, content: bytes) -> GatewaySettings:
+    reader = Reader(secrets)
+    settings = reader.table(GatewaySettings, tree)
+    faults = [*reader.faults, *cross_check(reader.tables, tree)]
+    if not faults and settings is not None and settings.ingress is not None:
+        faults += _policy(settings)
+    if faults or settings is None:
+        raise ConfigError(_place(name, content, faults))
+    return settings
+
+
+def _policy(settings: GatewaySettings) -> list[Fault]:
+    """What only compiling the policy shows: combinations that the data plane can't carry."""
+    # Imported here, because only a gateway with a way in needs the data plane.
+    from filters.errors import FilterError
+    from filters.policy import compile_policy
+
+    try:
+        compile_policy(settings.filters)
+    except FilterError as error:
+        return [Fault(("filters",), "filters that can't be compiled", str(error))]
+    return []
 
 
 def _place(name: str, content: bytes, faults: Iterable[Fault]) -> list[Problem]:

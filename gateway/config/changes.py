@@ -1,7 +1,7 @@
 """What differs between two configurations, and what of it a running gateway can take.
 
-Sockets, processes and tables of fixed size are made at the start; whatever decides them stays until a restart. All else
-is swapped in whole.
+Workers, their sockets and tables of fixed size are made at the start; whatever decides them stays until a restart. All
+else is swapped in whole.
 """
 
 from __future__ import annotations
@@ -47,15 +47,10 @@ def _effective(old: GatewaySettings, new: GatewaySettings) -> GatewaySettings:
         filters=replace(new.filters, table_size=old.filters.table_size),
         admin=replace(new.admin, address=old.admin.address),
     )
-    if _egress_doors(old) != _egress_doors(new):
+    if (old.egress is None) != (new.egress is None):
         kept = {name: getattr(old, name) for name in ("tunnels", "primaries", "forwarders", "exit")}
         effective = replace(effective, **kept)
     return effective
-
-
-def _egress_doors(settings: GatewaySettings) -> list[str]:
-    exits = [] if settings.exit is None else [f"exit {settings.exit.listen}"]
-    return [str(forwarder.listen) for forwarder in settings.forwarders] + exits
 
 
 def _differences(old: Struct, new: Struct) -> tuple[str, ...]:

@@ -1,0 +1,106 @@
+"""`zonegate exit` and `zonegate exit-key`: this machine as the far end of tunnels, with nothing else configured."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway.cli.common import fail_config
+from gateway.config import ConfigError, Loaded, load, load_tree
+from gateway.settings import GatewaySettings
+
+_KEY_SIZES = {
+    "2022-blake3-aes-128-gcm": 16,
+    "2022-blake3-aes-256-gcm": 32,
+    "2022-blake3-chacha20-poly1305": 32,
+}
+
+_EXIT_EPILOG = """\
+\b
+Examples:
+  zonegate exit-key > exit.key && chmod 600 exit.key
+  zonegate exit --listen 0.0.0.0:8388 --key-file exit.key --allow 203.0.113.5/32:53
+  zonegate exit --config zonegate.toml
+
+The tunnel of the gateway on the other side is then ss://METHOD:KEY@THIS-MACHINE:8388.
+"""
+
+_KEY_EPILOG = """\
+\b
+Examples:
+  zonegate exit-key
+  zonegate exit-key 2022-blake3-aes-128-gcm --output exit.key
+"""
+
+
+@click.command("exit", epilog=_EXIT_EPILOG)
+@click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), help="Take [exit], [admin] and [log] from FILE."
+)
+@click.option("--listen", help="Where the tunnels end, such as 0.0.0.0:8388.")
+@click.option("--method", help="The Shadowsocks method.  [default: 2022-blake3-aes-256-gcm]")
+@click.option("--key-file", help="A file with the key, chmod 600.  [default: the variable ZONEGATE_EXIT_KEY]")
+@click.option(
+    "--allow", multiple=True, help="A prefix and port that it opens, such as 203.0.113.0/24:53; may come often."
+)
+@click.option("--admin", help="Address of /healthz, /readyz and /metrics.  [default: 127.0.0.1:8053]")
+def exit_command(
+    file: Path | None,
+    listen: str | None,
+    method: str | None,
+    key_file: str | None,
+    allow: tuple[str, ...],
+    admin: str | None,
+) -> None:
+    """Run an exit: the far end of tunnels, that opens connections to the primaries it is allowed to."""
+    given = {"listen": listen, "method": method, "allow": list(allow)}
+    options = {name: value for name, value in given.items() if value}
+    if file is not None and (options or key_file or admin):
+        raise click.UsageError("--config stands alone: the other options are in the file")
+    try:
+        loaded = _from_file(file) if file is not None else _from_options(options, key_file, admin)
+    except ConfigError as error:
+        fail_config(error)
+    from gateway.supervisor import run as supervise
+
+    raise SystemExit(supervise(loaded, None))
+
+
+def _from_file(file: Path) -> Loaded:
+    loaded = load(file)
+    settings = loaded.settings
+    if settings.exit is None:
+        raise click.UsageError(f"{file} has no [exit]")
+    alone = GatewaySettings(version=1, exit=settings.exit, admin=settings.admin, log=settings.log)
+    return msgspec.structs.replace(loaded, settings=alone)
+
+
+def _from_options(options: dict[str, str | list[str]], key_file: str | None, admin: str | None) -> Loaded:
+    key = {"file": key_file} if key_file else {"env": "ZONEGATE_EXIT_KEY"}
+    tree: dict[str, object] = {"version": 1, "exit": {**options, "key": key}}
+    if admin:
+        tree["admin"] = {"address": admin}
+    return Loaded(settings=load_tree("command line", tree))
+
+
+@click.command("exit-key", epilog=_KEY_EPILOG)
+@click.argument("method", type=click.Choice(list(_KEY_SIZES)), default="2022-blake3-aes-256-gcm")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a new file with mode 600.")
+def exit_key(method: str, output: Path | None) -> None:
+    """Make a fresh random key for an exit and its tunnels."""
+    key = base64.b64encode(secrets.token_bytes(_KEY_SIZES[method])).decode()
+    if output is None:
+        click.echo(key)
+        return
+    try:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"{output}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{key}\n")
+    click.echo(f"wrote {output}")

@@ -1,0 +1,97 @@
+"""`zonegate check` and `zonegate init`: the configuration file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway.cli.common import FAILED, default_file, json_option, show_problems, show_warnings
+from gateway.config import ConfigError, load
+from gateway.config.starter import starter
+from gateway.settings import GatewaySettings
+
+_CHECK_EPILOG = """\
+\b
+Examples:
+  zonegate check
+  zonegate check /etc/zonegate/zonegate.toml
+  zonegate check --json | jq '.problems[] | .line, .right'
+
+Exit code 0: it can be used; 1: it can't, and every error was printed with file, line, key, what was found and what
+would be right.
+"""
+
+_INIT_EPILOG = """\
+\b
+Examples:
+  zonegate init
+  zonegate init /etc/zonegate/zonegate.toml
+"""
+
+
+@click.command(epilog=_CHECK_EPILOG)
+@click.argument("file", type=click.Path(path_type=Path), default=default_file)
+@json_option
+def check(file: Path, as_json: bool) -> None:
+    """Say all that is wrong with a configuration, or what it configures."""
+    try:
+        loaded = load(file)
+    except ConfigError as error:
+        if as_json:
+            click.echo(msgspec.json.encode({"ok": False, "problems": error.problems, "warnings": []}))
+        else:
+            show_problems(error.problems)
+        raise SystemExit(FAILED) from None
+    summary = summarize(loaded.settings)
+    if as_json:
+        body = {"ok": True, "problems": [], "warnings": loaded.warnings, "summary": summary}
+        click.echo(msgspec.json.encode(body))
+        return
+    click.echo(f"{click.style(str(file), bold=True)} is {click.style('right', fg='green')}:")
+    for room, text in summary.items():
+        click.echo(f"  {room:<10} {text}")
+    show_warnings(loaded.warnings)
+
+
+def summarize(settings: GatewaySettings) -> dict[str, str]:
+    """What a configuration sets up, by room."""
+    summary = {}
+    if settings.ingress is not None:
+        ingress = settings.ingress
+        workers = f"{ingress.workers} workers" if ingress.workers else "a worker for each CPU"
+        listeners = ", ".join(str(listener.address) for listener in ingress.listeners)
+        backends = ", ".join(backend.name for backend in ingress.backends)
+        summary["ingress"] = f"{workers}, listeners {listeners}, backends {backends}"
+        zones = "all zones" if "*" in settings.filters.zones else f"{len(settings.filters.zones)} zones"
+        summary["filters"] = f"{zones}, {len(settings.filters.rate_limits)} rate limits"
+    for forwarder in settings.forwarders:
+        primary = next(primary for primary in settings.primaries if primary.name == forwarder.primary)
+        line = f"{forwarder.listen} to {primary.name} ({primary.address}) through {', '.join(primary.tunnels)}"
+        summary["forwarders"] = f"{summary['forwarders']}; {line}" if "forwarders" in summary else line
+    if settings.exit is not None:
+        allowed = ", ".join(map(str, settings.exit.allow))
+        summary["exit"] = f"{settings.exit.listen}, {settings.exit.method}, opens {allowed}"
+    token = "with a token" if settings.admin.token is not None else "from loopback, without a token"
+    summary["admin"] = f"http://{settings.admin.address} {token}"
+    return summary
+
+
+@click.command(epilog=_INIT_EPILOG)
+@click.argument("file", type=click.Path(path_type=Path), default="zonegate.toml")
+@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
+def init(file: Path, force: bool) -> None:
+    """Write a starter configuration that explains every setting."""
+    how = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        descriptor = os.open(file, how, 0o600)
+    except FileExistsError:
+        raise click.ClickException(f"{file} exists; --force overwrites it") from None
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w") as output:
+        os.fchmod(descriptor, 0o600)  # a file that was there may have had another mode
+        output.write(starter())
+    click.echo(f"wrote {file}; edit it, then: zonegate check {file}")

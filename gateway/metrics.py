@@ -1,0 +1,276 @@
+"""/metrics: read when it is asked for, from the shared memory and from what each process last said of itself.
+
+Names are `zonegate_<room>_…` with the room one of ingress, backend, policy, tunnel, transfer, exit, worker and event.
+Label values come from the program or the configuration, never from the network, so their number is bounded. A cell of
+the shared memory that was never counted is left out.
+
+The identity of the way in, for each transport:
+    zonegate_ingress_received_total = sum of zonegate_ingress_verdicts_total over verdict and reason
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.procfs import usage
+from gateway.state import ProcessState
+
+if TYPE_CHECKING:
+    from dataplane import SharedMemory
+
+Row = tuple[Sequence[str], float]
+
+
+class Source(Protocol):
+    """What the metrics are made from."""
+
+    memory: SharedMemory | None
+
+    @property
+    def slots(self) -> Mapping[str, int]: ...
+
+    @property
+    def limits(self) -> int: ...
+
+    @property
+    def serial(self) -> int: ...
+
+    @property
+    def last_reload_ok(self) -> bool: ...
+
+    @property
+    def event_counts(self) -> Mapping[str, int]: ...
+
+    def processes(self) -> Sequence[ProcessState]: ...
+
+
+def create_registry(source: Source) -> CollectorRegistry:
+    """A registry with nothing but our own metrics."""
+    registry = CollectorRegistry()
+    registry.register(GatewayCollector(source))
+    return registry
+
+
+class GatewayCollector(Collector):
+    """Makes all metrics anew at each scrape."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the names are known at a scrape, and no two collectors share the registry."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of now."""
+        processes = self._source.processes()
+        if self._source.memory is not None:
+            yield from _memory(self._source.memory, self._source.slots, self._source.limits)
+        yield from _policy(self._source)
+        yield from _workers(processes)
+        yield from _ingress([process for process in processes if process.role == "ingress"])
+        for process in processes:
+            if process.role == "transfer" and process.body:
+                yield from _tunnels(process.body.get("tunnels", ()))
+                yield from _transfer(process.body.get("forwarders", ()))
+                yield from _exit(process.body.get("exit"))
+        yield counter("event", "Events by name.", ["event"], (([n], c) for n, c in self._source.event_counts.items()))
+
+
+def counter(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -> Metric:
+    """A counter `zonegate_<name>_total`."""
+    family = CounterMetricFamily(f"zonegate_{name}", text, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def gauge(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -> Metric:
+    """A gauge `zonegate_<name>`."""
+    family = GaugeMetricFamily(f"zonegate_{name}", text, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: int) -> Iterator[Metric]:
+    yield counter(
+        "ingress_received",
+        "Messages from clients.",
+        ["transport"],
+        (([transport], count) for transport, count in memory.received().items()),
+    )
+    yield counter(
+        "ingress_verdicts",
+        "What became of the messages from clients, and why.",
+        ["transport", "verdict", "reason"],
+        ((row[:3], row[3]) for row in memory.verdicts()),
+    )
+    yield counter(
+        "ingress_answers_dropped",
+        "Answers of backends that were not passed on, and why.",
+        ["transport", "reason"],
+        ((row[:2], row[2]) for row in memory.answers_dropped()),
+    )
+    yield counter(
+        "ingress_io",
+        "What happened on the sockets besides verdicts.",
+        ["kind"],
+        (([kind], count) for kind, count in memory.io().items() if count),
+    )
+    backends = {name: memory.backend(slot) for name, slot in slots.items()}
+    texts = {
+        "queries": "Queries sent to the backend.",
+        "answers": "Answers of the backend.",
+        "timeouts": "Queries that the backend did not answer in time.",
+        "errors": "Queries that could not be sent to the backend, and connections that it broke.",
+    }
+    for what, text in texts.items():
+        yield counter(f"backend_{what}", text, ["backend"], (([name], row[what]) for name, row in backends.items()))
+    yield counter(
+        "policy_over_limit",
+        "Queries over a rate limit, by its place in the configuration, whatever its action.",
+        ["limit"],
+        (([str(index)], memory.over_limit(index)) for index in range(limits)),
+    )
+    yield counter(
+        "policy_limit_evictions",
+        "Buckets that made room before they were full again: filters.table_size is too small.",
+        [],
+        [((), memory.limit_evictions)],
+    )
+
+
+def _policy(source: Source) -> Iterator[Metric]:
+    yield gauge("policy_serial", "Configurations taken into use since the start.", [], [((), source.serial)])
+    yield gauge(
+        "policy_last_reload_ok", "Whether the last reload was taken into use.", [], [((), source.last_reload_ok)]
+    )
+
+
+def _workers(processes: Sequence[ProcessState]) -> Iterator[Metric]:
+    label = ["process"]
+    yield gauge(
+        "worker_up", "Whether the process serves.", label, (([p.name], p.phase == "serving") for p in processes)
+    )
+    yield counter("worker_restarts", "Starts after a crash.", label, (([p.name], p.restarts) for p in processes))
+    used = {p.name: usage(p.pid) for p in processes if p.pid is not None}
+    used["supervisor"] = usage(os.getpid())
+    known = {name: value for name, value in used.items() if value is not None}
+    yield counter("worker_cpu_seconds", "CPU time used.", label, (([name], value[0]) for name, value in known.items()))
+    yield gauge(
+        "worker_resident_memory_bytes", "Resident memory.", label, (([name], value[1]) for name, value in known.items())
+    )
+
+
+def _ingress(processes: Sequence[ProcessState]) -> Iterator[Metric]:
+    told = [process for process in processes if process.body]
+    yield gauge(
+        "backend_healthy",
+        "Whether a worker finds the backend healthy.",
+        ["backend", "process"],
+        (
+            ([backend["name"], process.name], backend["state"] == "healthy")
+            for process in told
+            for backend in process.body["backends"]
+        ),
+    )
+    gauges = {
+        "udp_in_flight": "UDP queries that wait for an answer.",
+        "tcp_in_flight": "TCP queries that wait for an answer.",
+        "tcp_connections": "Open TCP connections of clients.",
+    }
+    for name, text in gauges.items():
+        yield gauge(f"ingress_{name}", text, ["process"], (([p.name], p.body[name]) for p in told))
+    yield counter(
+        "ingress_udp_receive_drops",
+        "Datagrams that the kernel dropped because a receive buffer was full.",
+        ["process"],
+        (([p.name], p.body["udp_receive_drops"]) for p in told),
+    )
+    yield counter(
+        "ingress_tcp_closes",
+        "Closed TCP connections of clients, and why.",
+        ["process", "reason"],
+        (([p.name, reason], count) for p in told for reason, count in p.body["tcp_closes"].items() if count),
+    )
+
+
+Rows = Sequence[dict[str, Any]]
+
+
+def _tunnels(tunnels: Rows) -> Iterator[Metric]:
+    yield gauge("tunnel_streams", "Open streams.", ["tunnel"], (([t["name"]], t["streams_open"]) for t in tunnels))
+    texts = {
+        "streams_opened": ("streams_total", "Streams opened."),
+        "received_datagrams": ("datagrams_in", "Datagrams from primaries."),
+        "sent_datagrams": ("datagrams_out", "Datagrams to primaries."),
+        "received_bytes": ("bytes_in", "Payload from primaries."),
+        "sent_bytes": ("bytes_out", "Payload to primaries."),
+    }
+    for name, (field, text) in texts.items():
+        yield counter(f"tunnel_{name}", text, ["tunnel"], (([t["name"]], t[field]) for t in tunnels))
+    yield counter(
+        "tunnel_failures",
+        "What went wrong in the tunnel, by reason.",
+        ["tunnel", "reason"],
+        (([t["name"], reason], count) for t in tunnels for reason, count in t["failures"].items()),
+    )
+
+
+def _transfer(forwarders: Rows) -> Iterator[Metric]:
+    label = ["forwarder", "primary"]
+
+    def rows(field: str) -> Iterator[Row]:
+        return (([f["listen"], f["primary"]], f[field]) for f in forwarders)
+
+    yield gauge("transfer_connections", "Open TCP connections of nodes.", label, rows("connections_open"))
+    yield gauge("transfer_udp_waiting", "UDP queries that wait for the primary.", label, rows("waiting_udp"))
+    yield counter("transfer_connections_opened", "TCP connections of nodes.", label, rows("connections_total"))
+    yield counter(
+        "transfer_queries",
+        "Queries passed to the primary.",
+        [*label, "transport"],
+        (
+            ([f["listen"], f["primary"], transport], f[f"queries_{transport}"])
+            for f in forwarders
+            for transport in ("udp", "tcp")
+        ),
+    )
+    yield counter("transfer_udp_answers", "UDP answers of the primary.", label, rows("answers_udp"))
+    yield counter("transfer_received_bytes", "Answers of the primary over TCP.", label, rows("bytes_in"))
+    yield counter(
+        "transfer_refused",
+        "What was not passed on, by reason.",
+        [*label, "reason"],
+        (([f["listen"], f["primary"], reason], count) for f in forwarders for reason, count in f["refused"].items()),
+    )
+
+
+def _exit(status: dict[str, Any] | None) -> Iterator[Metric]:
+    if status is None:
+        return
+    yield gauge("exit_streams", "Open streams.", [], [((), status["streams_open"])])
+    yield gauge("exit_associations", "UDP sessions kept.", [], [((), status["associations_open"])])
+    texts = {
+        "streams_opened": ("streams_total", "Streams opened."),
+        "associations_opened": ("associations_total", "UDP sessions begun."),
+        "received_datagrams": ("datagrams_in", "Datagrams from clients of the exit."),
+        "sent_datagrams": ("datagrams_out", "Datagrams to clients of the exit."),
+        "received_bytes": ("bytes_in", "Payload from clients of the exit."),
+        "sent_bytes": ("bytes_out", "Payload to clients of the exit."),
+    }
+    for name, (field, text) in texts.items():
+        yield counter(f"exit_{name}", text, [], [((), status[field])])
+    yield counter(
+        "exit_rejects",
+        "What the exit would not serve, by reason.",
+        ["reason"],
+        (([reason], count) for reason, count in status["rejects"].items()),
+    )

@@ -1,0 +1,309 @@
+"""The supervisor: opens the doors, starts the processes, watches them, reloads them, drains them.
+
+open sockets -> shared memory -> processes -> admin API -> all ready: READY=1
+SIGHUP, POST /reload    read and check the whole file; then new plans to all processes, or no change at all
+SIGTERM, SIGINT         close the doors, drain all processes, exit 0; a second one ends at once, exit 1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gateway import ipc
+from gateway.config import ConfigError, Loaded, Problem, load
+from gateway.config.changes import compare
+from gateway.errors import StartError
+from gateway.events import EventSink
+from gateway.logs import configure
+from gateway.notify import Notifier, environment_notifier
+from gateway.settings import AdminSettings, GatewaySettings
+from gateway.state import GatewayState, ProcessState, Readiness, ReloadReport
+from gateway.supervisor.child import COMMAND, Child, Limits, Role
+from gateway.supervisor.doors import Doors
+from gateway.supervisor.plans import Planner
+from gateway.supervisor.readiness import judge
+from gateway.version import version
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from dataplane import SharedMemory
+    from gateway.admin import AdminServer
+
+GRACE = 10.0
+"""Seconds that a drain may take to answer what is in flight."""
+
+
+class Supervisor:
+    """One gateway. It is also what the admin API asks, and the source of the metrics."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        path: Path | None,
+        *,
+        notifier: Notifier | None = None,
+        command: Sequence[str] = COMMAND,
+        limits: Limits | None = None,
+    ) -> None:
+        self.settings = loaded.settings
+        self.memory: SharedMemory | None = None
+        self.serial = 1
+        self.last_reload_ok = True
+        self._warnings = loaded.warnings
+        self._path = path
+        self._notifier = notifier or environment_notifier()
+        self._command = command
+        self._limits = limits or Limits()
+        self._events = EventSink(configure(loaded.settings.log))
+        self._planner = Planner(loaded.settings)
+        self._born = time.monotonic()
+        self._doors: Doors | None = None
+        self._registry: CollectorRegistry | None = None
+        self._children: list[Child] = []
+        self._lives: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._forced = False
+        self._reloading = asyncio.Lock()
+        self._background: set[asyncio.Task[ReloadReport]] = set()
+
+    async def run(self) -> int:
+        """Serve until told to stop; the exit code: 0 after a drain, 1 when it could not start or was ended at once."""
+        self._catch_signals()
+        for warning in self._warnings:
+            self._events.emit("config.warning", {"warning": warning})
+        admin: AdminServer | None = None
+        try:
+            admin = await self._start()
+            await self._stop.wait()
+        except StartError as error:
+            self._events.emit("gateway.failed", {"error": str(error)})
+            self._forced = True
+        finally:
+            await self._drain(admin)
+        return 1 if self._forced else 0
+
+    # What the admin API and the metrics ask.
+
+    @property
+    def admin(self) -> AdminSettings:
+        """Who may use the API."""
+        return self.settings.admin
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The metrics."""
+        assert self._registry is not None
+        return self._registry
+
+    @property
+    def slots(self) -> Mapping[str, int]:
+        """The backends and their places in the shared memory."""
+        return self._planner.slots
+
+    @property
+    def limits(self) -> int:
+        """How many rate limits there are."""
+        return len(self.settings.filters.rate_limits)
+
+    @property
+    def event_counts(self) -> Mapping[str, int]:
+        """How often each event came."""
+        return self._events.counts
+
+    def processes(self) -> Sequence[ProcessState]:
+        """All processes."""
+        return [child.state() for child in self._children]
+
+    def readiness(self) -> Readiness:
+        """Whether all that is configured serves."""
+        return judge(listening=self._doors is not None, draining=self._stop.is_set(), processes=self.processes())
+
+    def state(self) -> GatewayState:
+        """All of it."""
+        return GatewayState(
+            version=version(),
+            pid=os.getpid(),
+            config=str(self._path) if self._path is not None else None,
+            uptime=time.monotonic() - self._born,
+            serial=self.serial,
+            readiness=self.readiness(),
+            processes=tuple(self.processes()),
+            events=dict(self._events.counts),
+        )
+
+    async def reload(self) -> ReloadReport:
+        """Read the configuration anew and take it into use; on any error nothing changes."""
+        async with self._reloading:
+            self._notifier.reloading()
+            report = await self._reload()
+            self.last_reload_ok = report.ok
+            self._notifier.ready(self._summary())
+            return report
+
+    # The start.
+
+    async def _start(self) -> AdminServer:
+        ingress = self.settings.ingress
+        workers = 0 if ingress is None else ingress.workers or len(os.sched_getaffinity(0))
+        self._doors = Doors(self.settings, workers)
+        if ingress is not None:
+            from dataplane import SharedMemory
+
+            try:
+                self.memory = SharedMemory.create(workers, self.settings.filters.table_size)
+            except (OSError, ValueError) as error:
+                raise StartError(f"shared memory: {error}") from error
+        for index in range(workers):
+            self._add(f"ingress-{index}", "ingress", index)
+        if self._planner.transfer is not None:
+            self._add("transfer", "transfer", 0)
+        admin = self._serve_admin(self._doors)
+        self._notifier.status("starting")
+        await self._until_started()
+        if not self._stop.is_set():
+            self._events.emit("gateway.ready", {"address": str(self.settings.admin.address), "what": self._summary()})
+            self._notifier.ready(self._summary())
+        return admin
+
+    def _add(self, name: str, kind: Literal["ingress", "transfer"], index: int) -> None:
+        role = Role(name=name, kind=kind, index=index, start=lambda: self._first_message(kind, index))
+        child = Child(role, self._events.emit, command=self._command, limits=self._limits)
+        self._children.append(child)
+        self._lives.add(asyncio.create_task(child.run(), name=name))
+
+    def _first_message(self, kind: Literal["ingress", "transfer"], index: int) -> ipc.Start:
+        if self._doors is None:
+            raise StartError("the doors are closed")
+        sockets = self._doors.of_worker(index) if kind == "ingress" else self._doors.of_transfer()
+        memory = self.memory.fd if kind == "ingress" and self.memory is not None else None
+        return ipc.Start(index=index, plan=self._plan(kind), sockets=sockets, memory=memory)
+
+    def _plan(self, kind: Literal["ingress", "transfer"]) -> ipc.Plan:
+        plan = self._planner.ingress if kind == "ingress" else self._planner.transfer
+        assert plan is not None
+        return plan
+
+    def _serve_admin(self, doors: Doors) -> AdminServer:
+        # Imported while the processes start: HTTP is slow to load, and the way of a packet doesn't wait for it.
+        from gateway.admin import AdminServer
+        from gateway.metrics import create_registry
+
+        self._registry = create_registry(self)
+        server = AdminServer(self, doors.admin)
+        server.start()
+        return server
+
+    async def _until_started(self) -> None:
+        """Wait until every process serves, or one can't, or we are told to stop. Each start has a bound of its own."""
+        stop = asyncio.create_task(self._stop.wait(), name="stop asked")
+        try:
+            for child in self._children:
+                waited: set[asyncio.Future[Any]] = {child.started, stop}
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                if stop.done():
+                    return
+                child.started.result()
+        finally:
+            stop.cancel()
+
+    # The reload.
+
+    async def _reload(self) -> ReloadReport:
+        if self._path is None or self._stop.is_set():
+            why = "the gateway runs without a file" if self._path is None else "the gateway is draining"
+            return ReloadReport(
+                ok=False, problems=(Problem(file="", line=None, key="", found=why, right="restart it to change it"),)
+            )
+        try:
+            loaded = load(self._path)
+            changes = compare(self.settings, loaded.settings)
+            restarted = await self._take(changes.effective) if changes.changed else []
+        except ConfigError as error:
+            self._events.emit("config.rejected", {"problems": str(error)})
+            return ReloadReport(ok=False, problems=error.problems)
+        changed, restart = changes.changed, changes.restart
+        self._events.emit("config.reloaded", {"serial": self.serial, "changed": list(changed), "restarted": restarted})
+        if restart:
+            self._events.emit("config.restart-needed", {"keys": list(restart)})
+        return ReloadReport(
+            ok=True, changed=changed, restart=restart, warnings=loaded.warnings, restarted=tuple(restarted)
+        )
+
+    async def _take(self, settings: GatewaySettings) -> list[str]:
+        """Take settings into use; the names of the processes that had to start anew for it.
+
+        Raises:
+            ConfigError: an address of the new settings can't be had; nothing has changed.
+        """
+        assert self._doors is not None
+        try:
+            close_old_doors = self._doors.move_transfer(settings)
+        except StartError as error:
+            right = "free the address, or name another"
+            raise ConfigError(
+                [Problem(file=str(self._path), line=None, key="", found=str(error), right=right)]
+            ) from None
+        self.settings = settings
+        self.serial += 1
+        self._planner.take(settings)
+        self._events.logger = configure(settings.log)
+        answers = await asyncio.gather(*(self._hand_down(child) for child in self._children))
+        close_old_doors()
+        return [child.role.name for child, why in zip(self._children, answers, strict=True) if why is not None]
+
+    async def _hand_down(self, child: Child) -> str | None:
+        assert self._doors is not None
+        sockets = self._doors.of_transfer() if child.role.kind == "transfer" else ()
+        why = await child.reload(ipc.Reload(serial=self.serial, plan=self._plan(child.role.kind), sockets=sockets))
+        if why is not None:
+            self._events.emit("reload.rejected", {"process": child.role.name, "error": why})
+        return why
+
+    # The end.
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    def _on_stop(self, number: signal.Signals) -> None:
+        if self._stop.is_set():
+            self._forced = True
+            for child in self._children:
+                child.kill()
+        else:
+            self._events.emit("gateway.draining", {"signal": number.name})
+            self._stop.set()
+
+    def _on_hangup(self) -> None:
+        task = asyncio.create_task(self.reload(), name="reload")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _drain(self, admin: AdminServer | None) -> None:
+        self._stop.set()
+        self._notifier.stopping("draining")
+        # Closed here first, so that nothing new is queued where nobody will read it.
+        if self._doors is not None:
+            self._doors.close()
+        for child in self._children:
+            child.kill() if self._forced else child.drain(GRACE)
+        if self._lives:
+            _, alive = await asyncio.wait(self._lives, timeout=GRACE + 2 * self._limits.after_grace)
+            for task in alive:  # a process that not even SIGKILL ends: it hangs in the kernel
+                task.cancel()
+        if admin is not None:
+            await admin.stop()
+        self._events.emit("gateway.stopped", {"uptime": round(time.monotonic() - self._born, 3)})
+
+    def _summary(self) -> str:
+        serving = [state.name for state in self.processes() if state.phase == "serving"]
+        return f"serving with {', '.join(serving)}" if serving else "not serving"

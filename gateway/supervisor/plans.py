@@ -1,0 +1,46 @@
+"""What each role goes by, made from the settings: the plans that travel to the processes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from gateway import ipc
+from gateway.config.plain import to_plain
+from gateway.settings import GatewaySettings
+from proxy.ingress.slots import Slots
+
+
+class Planner:
+    """Makes the plans of the settings in use, and keeps each backend in its slot over all reloads."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._slots = Slots()
+        self.take(settings)
+
+    def take(self, settings: GatewaySettings) -> None:
+        """Plan by these settings from now on."""
+        self.slots = dict(self._slots.assign(settings.ingress.backends)) if settings.ingress is not None else {}
+        self.ingress = _ingress(settings, self.slots)
+        self.transfer = ipc.TransferPlan(settings=_tree(settings.egress)) if settings.egress is not None else None
+
+
+def _ingress(settings: GatewaySettings, slots: dict[str, int]) -> ipc.IngressPlan | None:
+    if settings.ingress is None:
+        return None
+    return ipc.IngressPlan(
+        settings=_tree(settings.ingress),
+        filters=_tree(settings.filters),
+        slots=slots,
+        health_zone=health_zone(settings),
+    )
+
+
+def health_zone(settings: GatewaySettings) -> str | None:
+    """The zone that backends are asked for: the one configured, else the first served one, else None for the root."""
+    if settings.ingress is not None and settings.ingress.health.zone is not None:
+        return settings.ingress.health.zone
+    return next((zone for zone in settings.filters.zones if zone != "*"), None)
+
+
+def _tree(settings: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", to_plain(settings))

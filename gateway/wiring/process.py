@@ -1,0 +1,158 @@
+"""One process under the supervisor, whatever its role, from its first message to its exit.
+
+    inherited pair TALKING --Start--> build the service --> Ready, Status every second, Events
+                           --Reload-> new settings, ReloadDone or ReloadFailed
+                           --Drain or end of file or SIGTERM--> drain --> exit 0
+
+New sockets for a reload come over the other pair, HANDING. What goes wrong travels up as an event, since only the
+supervisor writes logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from gateway import ipc
+from gateway.errors import ChannelError
+from gateway.repeats import EventLimiter
+from proxy.values import Emit
+
+STATUS_INTERVAL = 1.0
+START_TIMEOUT = 10.0
+GRACE = 5.0
+"""Seconds to answer what is in flight when the supervisor is gone and can't say."""
+
+EXIT_FAILED = 70
+
+
+class Service(Protocol):
+    """What a process does, whatever its role."""
+
+    async def start(self) -> None: ...
+
+    async def reload(self, message: ipc.Reload) -> None: ...
+
+    async def drain(self, grace: float) -> None: ...
+
+    def status(self) -> dict[str, Any]: ...
+
+
+class Process:
+    """One process under the supervisor, from its first message to its exit."""
+
+    def __init__(self, build: Callable[[ipc.Start, Emit], Service]) -> None:
+        loop = asyncio.get_running_loop()
+        self._build = build
+        self._start: asyncio.Future[ipc.Start] = loop.create_future()
+        self._grace: asyncio.Future[float] = loop.create_future()
+        self._reloads: asyncio.Queue[ipc.Reload] = asyncio.Queue()
+        self._closed = asyncio.Event()
+        self._limiter = EventLimiter()
+        self._channel: ipc.Channel | None = None
+
+    async def run(self, talking: socket.socket, handing: socket.socket) -> int:
+        """Serve until told to end; the exit code."""
+        self._handing = handing
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end, GRACE)
+        loop.set_exception_handler(self._unhandled)
+        self._channel = await ipc.open_channel(talking, self._received, self._lost)
+        try:
+            await self._serve()
+        except Exception as error:
+            self._emit("process.crashed", {"error": str(error), "traceback": traceback.format_exc()})
+            return EXIT_FAILED
+        finally:
+            self._channel.close()
+            with contextlib.suppress(TimeoutError):  # the supervisor doesn't read: it will learn from our end
+                await asyncio.wait_for(self._closed.wait(), 1.0)
+        return 0
+
+    async def _serve(self) -> None:
+        assert self._channel is not None
+        told: set[asyncio.Future[Any]] = {self._start, self._grace}
+        await asyncio.wait(told, timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        if self._grace.done():
+            return
+        if not self._start.done():
+            raise ChannelError(f"the supervisor said nothing for {START_TIMEOUT:g} seconds")
+        service = self._build(self._start.result(), self._emit)
+        await service.start()
+        gc.collect()
+        gc.freeze()
+        self._channel.send(ipc.Ready())
+        tasks: set[asyncio.Future[Any]] = {
+            asyncio.create_task(self._report(service), name="status"),
+            asyncio.create_task(self._reload(service), name="reload"),
+        }
+        try:
+            done, _ = await asyncio.wait({self._grace, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for finished in done:
+                finished.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+        await service.drain(self._grace.result())
+
+    async def _report(self, service: Service) -> None:
+        assert self._channel is not None
+        while True:
+            self._channel.send(ipc.Status(body=service.status()))
+            await asyncio.sleep(STATUS_INTERVAL)
+
+    async def _reload(self, service: Service) -> None:
+        assert self._channel is not None
+        while True:
+            message = await self._reloads.get()
+            try:
+                descriptors = ipc.take_over(self._handing, len(message.sockets))
+                moved = zip(message.sockets, descriptors, strict=True)
+                sockets = tuple(msgspec.structs.replace(item, descriptor=number) for item, number in moved)
+                await service.reload(msgspec.structs.replace(message, sockets=sockets))
+            except Exception as error:
+                self._emit("reload.failed", {"error": str(error), "traceback": traceback.format_exc()})
+                self._channel.send(ipc.ReloadFailed(serial=message.serial, reason=str(error)))
+            else:
+                self._channel.send(ipc.ReloadDone(serial=message.serial))
+
+    def _received(self, message: ipc.Down | ipc.Up) -> None:
+        match message:
+            case ipc.Start():
+                if not self._start.done():
+                    self._start.set_result(message)
+            case ipc.Reload():
+                self._reloads.put_nowait(message)
+            case ipc.Drain():
+                self._end(message.grace)
+            case _:
+                self._emit("process.error", {"error": f"unexpected {type(message).__name__} from the supervisor"})
+
+    def _lost(self, _error: Exception | None) -> None:
+        self._closed.set()
+        self._end(GRACE)
+
+    def _end(self, grace: float) -> None:
+        if not self._grace.done():
+            self._grace.set_result(grace)
+
+    def _emit(self, name: str, fields: Mapping[str, object]) -> None:
+        if self._channel is None or self._channel.is_clogged:
+            return
+        count = self._limiter.passes(name, fields, time.monotonic())
+        if count is not None:
+            self._channel.send(ipc.Event(name=name, fields=dict(fields), count=count))
+
+    def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        trace = "".join(traceback.format_exception(error)) if error is not None else ""
+        self._emit("process.error", {"error": str(error or context.get("message")), "traceback": trace})

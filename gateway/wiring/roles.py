@@ -1,0 +1,142 @@
+"""The roles of the processes, and the one place that joins siblings: the filters' policy with the way in.
+
+Each role imports only what it needs, because a worker that starts again must serve within a second.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway import ipc
+from gateway.config.plain import read_plain
+from gateway.errors import ChannelError
+from gateway.wiring.process import Service
+from proxy.values import Emit
+
+if TYPE_CHECKING:
+    from proxy.egress.sockets import EgressSocket
+
+
+def build_service(start: ipc.Start, emit: Emit) -> Service:
+    """The service of a role.
+
+    Raises:
+        ChannelError: the plan can't be read.
+    """
+    try:
+        if isinstance(start.plan, ipc.IngressPlan):
+            return Ingress(start, start.plan, emit)
+        return Transfer(start, start.plan, emit)
+    except ValueError as error:
+        raise ChannelError(f"the plan can't be read: {error}") from error
+
+
+class Ingress:
+    """The role of an ingress worker: `proxy.ingress.worker` with the policy of the filters."""
+
+    def __init__(self, start: ipc.Start, plan: ipc.IngressPlan, emit: Emit) -> None:
+        from dataplane import SharedMemory
+        from filters.policy import compile_policy
+        from filters.settings import FilterSettings
+        from proxy.ingress.sockets import ListenerSocket
+        from proxy.ingress.worker import IngressWorker
+        from proxy.settings import IngressSettings
+
+        if start.memory is None:
+            raise ValueError("an ingress worker without shared memory")
+        sockets = [ListenerSocket(item.listener, item.transport, inherit(item.descriptor)) for item in start.sockets]
+        self._worker = IngressWorker(
+            index=start.index,
+            settings=read_plain(IngressSettings, plan.settings),
+            slots=plan.slots,
+            health_zone=plan.health_zone,
+            policy=compile_policy(read_plain(FilterSettings, plan.filters)),
+            memory=SharedMemory.attach(start.memory),
+            sockets=sockets,
+            emit=emit,
+        )
+
+    async def start(self) -> None:
+        """Open the doors."""
+        await self._worker.start()
+
+    async def reload(self, message: ipc.Reload) -> None:
+        """Swap policy, backends and limits in one step."""
+        from filters.policy import compile_policy
+        from filters.settings import FilterSettings
+        from proxy.settings import IngressSettings
+
+        plan = message.plan
+        if not isinstance(plan, ipc.IngressPlan):
+            raise ChannelError("a plan of another role")
+        settings = read_plain(IngressSettings, plan.settings)
+        policy = compile_policy(read_plain(FilterSettings, plan.filters))
+        self._worker.reload(settings, plan.slots, plan.health_zone, policy)
+
+    async def drain(self, grace: float) -> None:
+        """Answer what is in flight."""
+        await self._worker.drain(grace)
+
+    def status(self) -> dict[str, Any]:
+        """`proxy.ingress.worker.WorkerStatus` as plain data."""
+        return plain_status(self._worker.status())
+
+
+class Transfer:
+    """The role of the transfer process: `proxy.egress.service`."""
+
+    def __init__(self, start: ipc.Start, plan: ipc.TransferPlan, emit: Emit) -> None:
+        from proxy.egress.service import EgressService
+        from proxy.settings import EgressSettings
+
+        settings = read_plain(EgressSettings, plan.settings)
+        self._service = EgressService(settings=settings, sockets=_egress_sockets(start.sockets), emit=emit)
+
+    async def start(self) -> None:
+        """Open the doors."""
+        await self._service.start()
+
+    async def reload(self, message: ipc.Reload) -> None:
+        """Swap tunnels, primaries, forwarders and the exit."""
+        from proxy.settings import EgressSettings
+
+        if not isinstance(message.plan, ipc.TransferPlan):
+            raise ChannelError("a plan of another role")
+        settings = read_plain(EgressSettings, message.plan.settings)
+        await self._service.reload(settings, _egress_sockets(message.sockets))
+
+    async def drain(self, grace: float) -> None:
+        """Let what is open come to its end."""
+        await self._service.drain(grace)
+
+    def status(self) -> dict[str, Any]:
+        """`proxy.egress.status.EgressStatus` as plain data."""
+        return plain_status(self._service.status())
+
+
+def _egress_sockets(sockets: Sequence[ipc.Socket]) -> list[EgressSocket]:
+    from proxy.egress.sockets import EgressSocket
+    from proxy.values import Endpoint
+
+    return [
+        EgressSocket(item.owner, Endpoint.parse(item.endpoint), item.transport, inherit(item.descriptor))
+        for item in sockets
+        if item.owner != "listener"
+    ]
+
+
+def inherit(descriptor: int) -> socket.socket:
+    """The socket of an inherited descriptor."""
+    inherited = socket.socket(fileno=descriptor)
+    inherited.setblocking(False)
+    return inherited
+
+
+def plain_status(status: object) -> dict[str, Any]:
+    """A status Struct as the plain data that travels."""
+    plain: dict[str, Any] = msgspec.to_builtins(status, enc_hook=str)
+    return plain
