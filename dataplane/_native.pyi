@@ -2,6 +2,8 @@
 
 from typing import final
 
+__all__ = ["Policy", "Reading", "SharedMemory", "StreamRelay", "UdpRelay", "check_message"]
+
 @final
 class SharedMemory:
     """Counters and rate limits that all processes of one gateway share: a memory file, inherited by its descriptor."""
@@ -76,6 +78,24 @@ class Policy:
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.
+        """
+
+    def decide(
+        self,
+        message: bytes,
+        client: tuple[str, tuple[str, int], tuple[str, int], list[str]],
+        *,
+        memory: SharedMemory,
+        now: int,
+    ) -> tuple[str, str, bytes | None]:
+        """What is decided about a message, without a socket: verdict, reason, and the reply if there is one.
+
+        `client` is the transport (udp, tcp, tls), where it asks from, the address of ours that it asked, and what the
+        listener allows (transfer, notify, update). `now` is in nanoseconds. Rate limits are charged in `memory`;
+        nothing is counted as received.
+
+        Raises:
+            ValueError: an address or word that is none of the allowed.
         """
 
 @final
@@ -169,7 +189,11 @@ class StreamRelay:
         """A client connected from `peer` to `local`. None: it has to be closed at once, and was counted."""
 
     def client_data(self, token: int, data: bytes, now: int) -> int:
-        """Bytes of a client. Bits of the result: 1, there is something to flush; 2, don't read from it until the order `resume`."""
+        """Bytes of a client.
+
+        Bits of the result: 1, there is something to flush; 2, don't read from it until the order `resume`; 4, a message has begun and
+        more of it is due.
+        """
 
     def client_blocked(self, token: int, blocked: bool, now: int) -> int:
         """The client's socket takes no more, or takes again. The result is as that of `client_data`."""
@@ -223,3 +247,40 @@ class StreamRelay:
 
     def status(self) -> dict[str, int]:
         """Now: clients, links, in-flight, transfers, buffered (bytes). Since the start: resent, given-up (queries)."""
+
+@final
+class Reading:
+    """What the wire check read of a message that passed."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def flags(self) -> int:
+        """The second 16 bits of the header."""
+    @property
+    def opcode(self) -> int: ...
+    @property
+    def qname(self) -> bytes | None:
+        """In wire form, case as sent; None for a query without a question (RFC 7873 section 5.4)."""
+    @property
+    def qtype(self) -> int | None: ...
+    @property
+    def qclass(self) -> int | None: ...
+    @property
+    def udp_size(self) -> int | None:
+        """At least 512; None without EDNS."""
+    @property
+    def dnssec_ok(self) -> bool: ...
+    @property
+    def signed(self) -> bool:
+        """Carries TSIG or SIG(0), which was not verified."""
+
+def check_message(message: bytes, transport: str) -> tuple[Reading | None, str, bytes | None]:
+    """The wire check alone, with its choices open except for trailing bytes.
+
+    Returns the reading, the reason ("ok" if it passed), and the reply to a message that did not pass. Neither reading
+    nor reply: it is dropped.
+
+    Raises:
+        ValueError: no such transport; udp, tcp and tls are.
+    """

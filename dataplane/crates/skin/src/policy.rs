@@ -1,16 +1,28 @@
 //! The policy: the settings of the filters, compiled once for a reload.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use engine::{Action, ErrorBudget, Key, PolicySpec, RateLimit};
+use engine::{Action, Client, ErrorBudget, Key, Layout, Memory, PolicySpec, RateLimit, Verdict, decide};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use wire::{AnyOverUdp, Checks, Choice};
+
+use crate::memory::SharedMemory;
+use crate::udp::grants;
+use crate::wire::{reply, transport};
 
 #[pyclass(frozen, module = "dataplane")]
 pub struct Policy {
     pub inner: Arc<engine::Policy>,
 }
+
+/// Transport, source, the address of ours that was asked, and what the listener allows.
+type ClientRow = (String, (IpAddr, u16), (IpAddr, u16), Vec<String>);
+
+/// Verdict, reason, and the reply if there is one.
+type Decision = (&'static str, &'static str, Option<Cow<'static, [u8]>>);
 
 /// Key, rate, burst, bits of an IPv4 and of an IPv6 prefix, action.
 type LimitRow = (String, u32, u32, u8, u8, String);
@@ -35,6 +47,29 @@ impl Policy {
         };
         let inner = engine::Policy::new(spec).map_err(PyValueError::new_err)?;
         Ok(Policy { inner: Arc::new(inner) })
+    }
+
+    #[pyo3(signature = (message, client, *, memory, now))]
+    fn decide(&self, message: &[u8], client: ClientRow, memory: &SharedMemory, now: u64) -> PyResult<Decision> {
+        let (word, source, local, allow) = client;
+        let client = Client {
+            address: source.0,
+            port: source.1,
+            local: local.0,
+            local_port: local.1,
+            transport: transport(&word)?,
+            grants: grants(&allow)?,
+        };
+        let words = memory.inner.words();
+        let limits = Layout::read(words).and_then(|layout| layout.limits(words, 0));
+        let limits = limits.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let verdict = decide(&self.inner, &limits, message, &client, now);
+        let (act, reason) = verdict.cell();
+        let answer = match verdict {
+            Verdict::Reply { rcode, truncated, echo, .. } => Some(reply(message, echo, rcode, truncated).into()),
+            Verdict::Forward { .. } | Verdict::Drop(_) => None,
+        };
+        Ok((act.label(), reason.label(), answer))
     }
 }
 

@@ -1,7 +1,81 @@
-//! The wire check, for tests that compare it with another reader of DNS messages.
+//! The wire check by itself: for tests that compare it with another reader of DNS messages, and for tools that explain a message.
 
+use std::borrow::Cow;
+
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use wire::{AnyOverUdp, Checks, Choice, Query, Reaction, Transport, check_query, write_reply};
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+/// What the check read of a message.
+#[pyclass(frozen, get_all, module = "dataplane")]
+pub struct Reading {
+    id: u16,
+    flags: u16,
+    opcode: u8,
+    qname: Option<Cow<'static, [u8]>>,
+    qtype: Option<u16>,
+    qclass: Option<u16>,
+    udp_size: Option<u16>,
+    dnssec_ok: bool,
+    signed: bool,
+}
+
+impl From<&Query<'_>> for Reading {
+    fn from(query: &Query<'_>) -> Self {
+        let question = query.question.as_ref();
+        Reading {
+            id: query.id,
+            flags: query.flags,
+            opcode: query.opcode,
+            qname: question.map(|question| Cow::Owned(question.name.to_vec())),
+            qtype: question.map(|question| question.qtype),
+            qclass: question.map(|question| question.qclass),
+            udp_size: query.edns.map(|edns| edns.udp_size),
+            dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
+            signed: query.signed,
+        }
+    }
+}
+
+/// The word of the metrics for a transport.
+pub fn transport(word: &str) -> PyResult<Transport> {
+    let found = Transport::ALL.into_iter().find(|transport| transport.label() == word);
+    found.ok_or_else(|| PyValueError::new_err(format!("{word:?} is no transport; udp, tcp and tls are")))
+}
+
+/// A copy of `message` as the reply that it gets.
+pub fn reply(message: &[u8], echo: wire::Echo, rcode: u16, truncated: bool) -> Vec<u8> {
+    let mut buffer = message.to_vec();
+    buffer.resize(message.len() + wire::REPLY_EXTRA, 0);
+    let length = write_reply(&mut buffer, echo, rcode, truncated);
+    buffer.truncate(length);
+    buffer
+}
+
+/// A reading, or the reason of the fault and the reply to it; a fault without reply is dropped.
+type Outcome = (Option<Reading>, &'static str, Option<Cow<'static, [u8]>>);
+
+#[pyfunction]
+fn check_message(message: &[u8], transport: &str) -> PyResult<Outcome> {
+    let checks = Checks {
+        tc_bit: Choice::Pass,
+        trailing_bytes: Choice::Formerr,
+        any_over_udp: AnyOverUdp::Pass,
+        chaos: true,
+    };
+    Ok(match check_query(message, self::transport(transport)?, &checks) {
+        Ok(query) => (Some(Reading::from(&query)), wire::Reason::Ok.label(), None),
+        Err(fault) => {
+            let answer = match fault.reaction {
+                Reaction::Drop => None,
+                Reaction::Reply { rcode, truncated } => Some(reply(message, fault.echo(), rcode, truncated).into()),
+            };
+            (None, fault.reason.label(), answer)
+        }
+    })
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Reading>()?;
+    module.add_function(wrap_pyfunction!(check_message, module)?)
 }
