@@ -17,15 +17,17 @@ use crate::memory::SharedMemory;
 use crate::policy::Policy;
 use crate::udp::{BackendRow, backend, grants};
 
-/// Idle, read and write time-out in seconds; connections, connections of a client, queries in flight, connections to a backend.
+/// Idle, read and write time-out in seconds; connections, connections of a client, queries in flight, connections to a
+/// backend.
 type BoundsRow = (f64, f64, f64, usize, usize, usize, usize);
 
 /// What to write to clients, what to write to links, and what to do then: kind, token, slot.
 type Flush<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Vec<(&'static str, Token, usize)>);
 
-/// Bits of what `client_data` and `client_blocked` return.
+/// Bits of what `client_data`, `client_blocked` and `link_data` return.
 const FLUSH: u8 = 1;
 const PAUSE: u8 = 2;
+const MORE_DUE: u8 = 4;
 
 #[pyclass(module = "dataplane")]
 pub struct StreamRelay {
@@ -72,12 +74,12 @@ impl StreamRelay {
 
     fn client_data(&mut self, token: Token, data: &[u8], now: u64) -> u8 {
         let pause = self.relay.client_data(token, data, now);
-        self.signal(pause)
+        self.signal(pause, self.relay.client_owes(token))
     }
 
     fn client_blocked(&mut self, token: Token, blocked: bool, now: u64) -> u8 {
         let pause = self.relay.client_blocked(token, blocked, now);
-        self.signal(pause)
+        self.signal(pause, false)
     }
 
     fn client_progressed(&mut self, token: Token, now: u64) {
@@ -97,8 +99,8 @@ impl StreamRelay {
     }
 
     fn link_data(&mut self, token: Token, data: &[u8], now: u64) -> u8 {
-        self.relay.link_data(token, data, now);
-        self.signal(false)
+        let more_due = self.relay.link_data(token, data, now);
+        self.signal(false, more_due)
     }
 
     fn link_blocked(&mut self, token: Token, blocked: bool, now: u64) {
@@ -165,12 +167,16 @@ impl StreamRelay {
 }
 
 impl StreamRelay {
-    fn signal(&self, pause: bool) -> u8 {
-        (if self.relay.wants_flush() { FLUSH } else { 0 }) | (if pause { PAUSE } else { 0 })
+    fn signal(&self, pause: bool, more_due: bool) -> u8 {
+        [(self.relay.wants_flush(), FLUSH), (pause, PAUSE), (more_due, MORE_DUE)]
+            .into_iter()
+            .fold(0, |bits, (is_set, bit)| if is_set { bits | bit } else { bits })
     }
 }
 
-fn limits((idle, read, write, connections, connections_per_client, in_flight, backend_connections): BoundsRow) -> Bounds {
+fn limits(
+    (idle, read, write, connections, connections_per_client, in_flight, backend_connections): BoundsRow,
+) -> Bounds {
     let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
     Bounds {
         idle: nanoseconds(idle),

@@ -1,7 +1,7 @@
 //! From the links to the clients.
 //!
-//! An answer is passed on only if a query waits on this link under its ID and it repeats the question (RFC 5452 section 9.1). One that does
-//! not match is counted and dropped. The client gets the bytes as they came, with its own ID.
+//! An answer is passed on only if a query waits on this link under its ID and it repeats the question (RFC 5452 section
+//! 9.1). One that does not match is counted and dropped. The client gets the bytes as they came, with its own ID.
 
 use engine::{BackendCount, Io, Memory};
 use wire::{Reason, check_answer};
@@ -12,9 +12,9 @@ use super::link::Waiting;
 use super::{StreamRelay, Token};
 
 impl<M: Memory> StreamRelay<M> {
-    /// Bytes of a backend.
-    pub fn link_data(&mut self, token: Token, data: &[u8], now: u64) {
-        let Some(link) = self.links.get_mut(token) else { return };
+    /// Bytes of a backend. True when more is due on this link.
+    pub fn link_data(&mut self, token: Token, data: &[u8], now: u64) -> bool {
+        let Some(link) = self.links.get_mut(token) else { return false };
         link.heard = now;
         let mut frames = std::mem::take(&mut link.frames);
         let end = frames.feed(data, Longest::ANY, |message| {
@@ -33,7 +33,9 @@ impl<M: Memory> StreamRelay<M> {
             self.break_link(token, now);
         }
         self.close_if_spent(token);
+        let more_due = self.links.get(token).is_some_and(|link| link.live() > 0);
         self.settle(now);
+        more_due
     }
 
     fn take_answer(&mut self, token: Token, message: &[u8], now: u64) -> Result<(), Reason> {

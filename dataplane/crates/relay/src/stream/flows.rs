@@ -1,5 +1,5 @@
-//! Queries that were forwarded and wait for their answer. Each keeps its bytes, so that it can be sent again when a backend closes the
-//! connection that carried it, as backends may at any time (RFC 7766 section 6.2.4).
+//! Queries that were forwarded and wait for their answer. Each keeps its bytes, so that it can be sent again when a
+//! backend closes the connection that carried it, as backends may at any time (RFC 7766 section 6.2.4).
 
 use wire::Echo;
 

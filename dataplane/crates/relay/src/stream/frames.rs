@@ -7,8 +7,8 @@
 //! +------+----------------+------+---- - -
 //! ```
 //!
-//! Complete messages are read where they lie in the caller's bytes; only what is left over is copied. How the stream is cut into reads
-//! makes no difference to what comes out.
+//! Complete messages are read where they lie in the caller's bytes; only what is left over is copied. How the stream is
+//! cut into reads makes no difference to what comes out.
 
 use wire::{HEADER_LEN, opcode};
 

@@ -1,8 +1,8 @@
 //! A connection to a backend, and the connections that one backend has.
 //!
-//! Queries of many clients share a link (RFC 7766 section 6.2.1.1): each leaves under an ID that is random and unlike all others that wait
-//! there. The ID of a query that was given up stays taken until its late answer or the end of the link, so that the late answer can't
-//! be taken for another one.
+//! Queries of many clients share a link (RFC 7766 section 6.2.1.1): each leaves under an ID that is random and unlike
+//! all others that wait there. The ID of a query that was given up stays taken until its late answer or the end of the
+//! link, so that the late answer can't be taken for another one.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -13,8 +13,8 @@ use super::link::{Link, Waiting};
 use super::orders::Kind as OrderKind;
 use super::{StreamRelay, Token};
 
-/// How often a query may lose a link that had not answered anything before it is answered SERVFAIL. Losing one that did answer is
-/// progress, and only the query's time-out bounds that.
+/// How often a query may lose a link that had not answered anything before it is answered SERVFAIL. Losing one that did
+/// answer is progress, and only the query's time-out bounds that.
 const MOST_FAILURES: u32 = 3;
 
 impl<M: Memory> StreamRelay<M> {

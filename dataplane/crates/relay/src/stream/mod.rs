@@ -2,18 +2,19 @@
 //!
 //! ```text
 //! client bytes -> frames -> engine -> verdict
-//!     Drop -> count     Reply -> client's out     Forward -> flow (keeps the query) -> link (new random ID) -> link's out
+//!     Drop -> count   Reply -> client's out   Forward -> flow (keeps the query) -> link (new random ID) -> link's out
 //! link bytes -> frames -> flow by link and ID -> question matches -> client's ID back -> client's out
 //! ```
 //!
-//! The event loop owns the sockets. It reports what happened to them (opened, bytes, blocked, lost), and takes with `flush` what is to be
-//! written and done. Nothing here waits or reads a clock: `now` is an argument, in nanoseconds of the monotonic clock.
+//! The event loop owns the sockets. It reports what happened to them (opened, bytes, blocked, lost), and takes with
+//! `flush` what is to be written and done. Nothing here waits or reads a clock: `now` is an argument, in nanoseconds of
+//! the monotonic clock.
 //!
-//! A *client* is a client's connection, a *link* one to a backend. The queries of all clients share few links to each backend, so that one
-//! write carries many queries; a transfer gets a link of its own.
+//! A *client* is a client's connection, a *link* one to a backend. The queries of all clients share few links to each
+//! backend, so that one write carries many queries; a transfer gets a link of its own.
 //!
-//! Memory is bounded: what can't go on is left in the sockets. A client with its share of unanswered queries, one that takes no answers,
-//! and every client while no backend takes queries, is not read.
+//! Memory is bounded: what can't go on is left in the sockets. A client with its share of unanswered queries, one that
+//! takes no answers, and every client while no backend takes queries, is not read.
 
 mod answers;
 mod client;
@@ -97,7 +98,8 @@ pub struct StreamRelay<M: Memory> {
     fingerprints: Fingerprints,
     ids: Ids,
     endings: [u64; Ending::COUNT],
-    /// Queries sent again because their link was lost, and queries answered SERVFAIL because sending again did not help.
+    /// Queries sent again because their link was lost, and queries answered SERVFAIL because sending again did not
+    /// help.
     resent: u64,
     given_up: u64,
 }

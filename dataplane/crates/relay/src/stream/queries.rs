@@ -255,6 +255,11 @@ impl<M: Memory> StreamRelay<M> {
         self.tally.verdicts(Act::Shed, Reason::TooManyInFlight, complete);
     }
 
+    /// Whether a message of this client has begun and the rest is due.
+    pub fn client_owes(&self, token: Token) -> bool {
+        self.clients.get(token).is_some_and(|client| client.begun.is_some())
+    }
+
     /// Whether the caller has to stop reading from a client that it reads from now.
     fn stop_if_needed(&mut self, token: Token) -> bool {
         let Some(client) = self.clients.get_mut(token) else { return false };

@@ -10,9 +10,9 @@ use super::queries::add_reply;
 use super::{MOST_TRANSFERS, StreamRelay, Token};
 use crate::backends::Backend;
 
-/// A backend's next link is opened when the others have so many queries waiting: few links make large writes, several let a backend with
-/// many processes use them.
-const SPREAD: usize = 16;
+/// A backend's next link is opened when the others have so many queries waiting: few links make large writes, several
+/// let a backend with many processes use them.
+const SPREAD: usize = 64;
 
 /// Random IDs tried on a link. At `MOST_PENDING` one is taken with a chance of 1 in 8; so many in a row never happens.
 const TRIES: usize = 32;
@@ -123,7 +123,8 @@ impl<M: Memory> StreamRelay<M> {
         Ok(())
     }
 
-    /// The backend for the next query: its slot and time-out. One that can't be reached or has no room is passed over if there is another.
+    /// The backend for the next query: its slot and time-out. One that can't be reached or has no room is passed over
+    /// if there is another.
     fn choose(&mut self, now: u64) -> Option<(usize, u64)> {
         let first = self.backends.pick()?;
         let (slot, timeout) = (first.slot, first.timeout);

@@ -1,5 +1,5 @@
-//! A table whose entries are named by tokens. A token is never valid again once its entry is gone, so a late event of a closed
-//! connection can't reach the connection that took its place.
+//! A table whose entries are named by tokens. A token is never valid again once its entry is gone, so a late event of a
+//! closed connection can't reach the connection that took its place.
 //!
 //! ```text
 //! token = generation (32 bits) | index (32 bits)

@@ -1,5 +1,5 @@
-//! Time passes: everything that is due is looked for in one walk over the tables, a few times a second. The walk costs nanoseconds an entry
-//! and needs no timer per connection; a time-out is late by one tick at most.
+//! Time passes: everything that is due is looked for in one walk over the tables, a few times a second. The walk costs
+//! nanoseconds an entry and needs no timer per connection; a time-out is late by one tick at most.
 
 use engine::{BackendCount, Io, Memory};
 
@@ -12,6 +12,12 @@ impl<M: Memory> StreamRelay<M> {
     /// Give up what is overdue.
     pub fn tick(&mut self, now: u64) {
         self.expire_flows(now);
+        for (slot, timeouts, answers) in self.backends.take_recent() {
+            // Some queries may go unanswered for what they ask; all of them only for what the backend is.
+            if timeouts > 0 && answers == 0 {
+                self.outbox.failed(slot);
+            }
+        }
         self.close_overdue_clients(now);
         self.close_idle_links(now);
         self.settle(now);
@@ -32,7 +38,6 @@ impl<M: Memory> StreamRelay<M> {
             self.tally.io(Io::Expired, 1);
             if let Some(slot) = flow.slot {
                 self.tally.backend(slot, BackendCount::Timeouts);
-                self.outbox.failed(slot);
             }
             self.give_up(token, Outcome::TimedOut, now);
             let Some(link) = self.links.get_mut(link_token) else { continue };

@@ -1,9 +1,9 @@
 //! Transfers of zones to clients, where the listener grants them (RFC 5936, RFC 1995).
 //!
-//! Many messages answer one query, so each transfer has a link of its own, and one slow client holds up no other: while its socket takes no
-//! more, the link is not read. Where a transfer ends is not read from its records. It is over when its link is, or is silent for the
-//! backend's time-out; then the client is closed as soon as it is owed nothing else, because it can't tell a transfer that was cut from
-//! one that goes on.
+//! Many messages answer one query, so each transfer has a link of its own, and one slow client holds up no other: while
+//! its socket takes no more, the link is not read. Where a transfer ends is not read from its records. It is over when
+//! its link is, or is silent for the backend's time-out; then the client is closed as soon as it is owed nothing else,
+//! because it can't tell a transfer that was cut from one that goes on.
 
 use engine::Memory;
 

@@ -165,7 +165,9 @@ impl Walk {
                 }
             }
             Event::Junk(number, bytes) => {
-                self.link(number).into_iter().for_each(|token| self.bench.relay.link_data(token, &bytes, now));
+                self.link(number).into_iter().for_each(|token| {
+                    self.bench.relay.link_data(token, &bytes, now);
+                });
             }
             Event::BlockLink(number, blocked) => {
                 self.link(number).into_iter().for_each(|token| self.bench.relay.link_blocked(token, blocked, now));

@@ -1,0 +1,288 @@
+"""TCP on the event loop: the sockets of clients and backends, around the data plane that decides.
+
+```
+client socket -> data_received -> StreamRelay.client_data --+                         +-> write to each client, once
+link socket   -> data_received -> StreamRelay.link_data ----+-> flush, once per turn -+-> write to each link, once
+clock         -> tick ---------> StreamRelay.tick ----------+                         +-> orders: close, connect, ...
+```
+Each read is one call into the data plane. All that a turn of the loop produced leaves in one write per connection,
+however many clients asked in it. The behaviour is that of RFC 7766: connections are kept, queries pipelined, answers
+sent as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from dataplane import Policy, SharedMemory, StreamRelay
+from proxy.ingress.sockets import TCP_BACKLOG, ListenerSocket
+from proxy.ingress.tcp_clients import ClientConnection
+from proxy.ingress.tcp_links import LinkConnection, open_link
+from proxy.ingress.udp import backend_list
+from proxy.settings import IngressSettings, TcpSettings
+from proxy.values import Endpoint
+
+# Seconds between two looks at what is overdue: the precision of every time-out here.
+TICK = 0.1
+
+Emit = Callable[[str, Mapping[str, object]], None]
+
+
+class TcpStatus(Struct, frozen=True, kw_only=True):
+    """The state of the TCP half of a worker. Counts of messages stand in the shared memory."""
+
+    connections: int
+    in_flight: int
+    links: int
+    transfers: int
+    buffered: int
+    resent: int
+    given_up: int
+    closes: Mapping[str, int]
+
+
+class TcpIngress:
+    """The TCP half of a worker.
+
+    `on_backend_failure(slot)` is called when a connection to a backend fails, and when all that it had to answer
+    of late timed out. `emit` gets `backend.unreachable` and `worker.clients-cut`. `clock` gives nanoseconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: IngressSettings,
+        slots: Mapping[str, int],
+        policy: Policy,
+        memory: SharedMemory,
+        worker: int,
+        on_backend_failure: Callable[[int], None],
+        emit: Emit,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.clock = clock
+        self.relay = StreamRelay(memory=memory, worker=worker, policy=policy, bounds=_bounds(settings.tcp))
+        self._loop = asyncio.get_running_loop()
+        self._on_backend_failure = on_backend_failure
+        self._emit = emit
+        # By number of the listener: a reload may name them in another order, the sockets stay.
+        self._doors = [listener.address for listener in settings.listeners]
+        self._clients: dict[int, ClientConnection] = {}
+        self._links: dict[int, LinkConnection] = {}
+        self._connecting: dict[int, asyncio.Task[None]] = {}
+        # Clients that take no answers, and how much stood in their write buffer at the last look.
+        self._blocked: dict[int, int] = {}
+        self._servers: list[asyncio.Server] = []
+        self._flushing = False
+        self._empty = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._carry_out: dict[str, Callable[[int, int], None]] = {
+            "resume": lambda token, _: self._with_client(token, ClientConnection.resume_reading),
+            "close": lambda token, _: self._with_client(token, ClientConnection.close),
+            "abort": lambda token, _: self._with_client(token, ClientConnection.abort),
+            "connect": self._connect,
+            "close-link": lambda token, _: self._close_link(token),
+            "pause-link": lambda token, _: self._with_link(token, LinkConnection.pause_reading),
+            "resume-link": lambda token, _: self._with_link(token, LinkConnection.resume_reading),
+            "failed": lambda _, slot: self._on_backend_failure(slot),
+        }
+        self._backends: dict[int, tuple[str, Endpoint]] = {}
+        self.reload(settings, slots, policy)
+
+    async def start(self, sockets: Sequence[ListenerSocket]) -> None:
+        """Serve the TCP sockets among `sockets`. They stay the caller's: what is served is a duplicate of each."""
+        for item in sockets:
+            if item.transport == "tcp":
+                server = await self._loop.create_server(
+                    partial(ClientConnection, self, item.listener), sock=item.socket.dup(), backlog=TCP_BACKLOG
+                )
+                self._servers.append(server)
+        self._tick()
+
+    def reload(self, settings: IngressSettings, slots: Mapping[str, int], policy: Policy) -> None:
+        """Take new settings and a new policy. Clients stay connected; a removed backend answers what it was asked."""
+        allow: dict[Endpoint, list[str]] = {item.address: list(item.allow) for item in settings.listeners}
+        self._backends = {slots[backend.name]: (backend.name, backend.address) for backend in settings.backends}
+        self.relay.configure(
+            policy,
+            _bounds(settings.tcp),
+            backend_list(settings.backends, slots),
+            [allow.get(address, []) for address in self._doors],
+            self.clock(),
+        )
+        self.schedule_flush()
+
+    def set_health(self, slot: int, healthy: bool) -> None:
+        """Let the backend in `slot` have queries, or not."""
+        self.relay.set_health(slot, healthy, self.clock())
+        self.schedule_flush()
+
+    async def drain(self, grace: float) -> None:
+        """Take no new clients, close each when it is owed nothing more, and what is left after `grace` seconds."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        self.relay.drain(self.clock())
+        self.schedule_flush()
+        try:
+            if self._clients:
+                self._empty.clear()
+                async with asyncio.timeout(grace):
+                    await self._empty.wait()
+        except TimeoutError:
+            self._emit("worker.clients-cut", {"connections": len(self._clients)})
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop everything at once."""
+        for server in self._servers:
+            server.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._connecting.values():
+            task.cancel()
+        for client in list(self._clients.values()):
+            client.abort()
+        for link in list(self._links.values()):
+            link.abort()
+
+    def status(self) -> TcpStatus:
+        """The state of now."""
+        state = self.relay.status()
+        return TcpStatus(
+            connections=state["clients"],
+            in_flight=state["in-flight"],
+            links=state["links"],
+            transfers=state["transfers"],
+            buffered=state["buffered"],
+            resent=state["resent"],
+            given_up=state["given-up"],
+            closes=self.relay.endings(),
+        )
+
+    # What connections report.
+
+    def schedule_flush(self) -> None:
+        """Write and carry out what the data plane has, once, after all that is ready in this turn of the loop."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def add_client(self, token: int, connection: ClientConnection) -> None:
+        """A client was let in."""
+        self._clients[token] = connection
+
+    def remove_client(self, token: int) -> None:
+        """A client's connection is gone."""
+        del self._clients[token]
+        self._blocked.pop(token, None)
+        self.relay.client_lost(token, self.clock())
+        self.schedule_flush()
+        if not self._clients:
+            self._empty.set()
+
+    def client_blocked(self, token: int, blocked: bool) -> None:
+        """A client's write buffer is full, or has room again."""
+        connection = self._clients[token]
+        if blocked:
+            self._blocked[token] = connection.unsent
+        else:
+            self._blocked.pop(token, None)
+        connection.follow(self.relay.client_blocked(token, blocked, self.clock()))
+
+    def add_link(self, token: int, connection: LinkConnection) -> None:
+        """The connection to a backend stands."""
+        if self._connecting.pop(token, None) is None:
+            # The order to close it came while it was being opened.
+            connection.abort()
+            return
+        self._links[token] = connection
+        self.relay.link_opened(token)
+        self.schedule_flush()
+
+    def link_blocked(self, token: int, blocked: bool) -> None:
+        """The write buffer of a link is full, or has room again."""
+        self.relay.link_blocked(token, blocked, self.clock())
+        self.schedule_flush()
+
+    def remove_link(self, token: int) -> None:
+        """The connection to a backend is gone."""
+        if self._links.pop(token, None) is not None:
+            self.relay.link_lost(token, self.clock())
+            self.schedule_flush()
+
+    # What the data plane wants.
+
+    def _flush(self) -> None:
+        self._flushing = False
+        for_clients, for_links, orders = self.relay.flush()
+        for token, data in for_links:
+            self._links[token].write(data)
+        for token, data in for_clients:
+            self._clients[token].write(data)
+        for kind, token, slot in orders:
+            self._carry_out[kind](token, slot)
+
+    def _with_client(self, token: int, action: Callable[[ClientConnection], None]) -> None:
+        # It may have gone since the order was given.
+        if token in self._clients:
+            action(self._clients[token])
+
+    def _with_link(self, token: int, action: Callable[[LinkConnection], None]) -> None:
+        if token in self._links:
+            action(self._links[token])
+
+    def _connect(self, token: int, slot: int) -> None:
+        self._connecting[token] = self._loop.create_task(self._open_link(token, slot))
+
+    async def _open_link(self, token: int, slot: int) -> None:
+        # A reload may have removed it since the order was given.
+        name, address = self._backends.get(slot, (None, None))
+        try:
+            if address is None:
+                raise ConnectionAbortedError("the backend was removed")
+            await open_link(self, token, address)
+        except OSError as error:
+            self._emit("backend.unreachable", {"backend": name, "address": str(address), "error": str(error)})
+            self._connecting.pop(token, None)
+            self.relay.link_failed(token, self.clock())
+            self.schedule_flush()
+
+    def _close_link(self, token: int) -> None:
+        connecting = self._connecting.pop(token, None)
+        if connecting is not None:
+            connecting.cancel()
+        connection = self._links.pop(token, None)
+        if connection is not None:
+            connection.abort()
+
+    def _tick(self) -> None:
+        now = self.clock()
+        for token, before in self._blocked.items():
+            unsent = self._clients[token].unsent
+            if unsent < before:
+                self.relay.client_progressed(token, now)
+            self._blocked[token] = unsent
+        self.relay.tick(now)
+        if self.relay.wants_flush:
+            self.schedule_flush()
+        self._timer = self._loop.call_later(TICK, self._tick)
+
+
+def _bounds(tcp: TcpSettings) -> tuple[float, float, float, int, int, int, int]:
+    """The settings as the data plane takes them."""
+    return (
+        tcp.idle_timeout,
+        tcp.read_timeout,
+        tcp.write_timeout,
+        tcp.connections,
+        tcp.connections_per_client,
+        tcp.in_flight,
+        tcp.backend_connections,
+    )

@@ -1,0 +1,103 @@
+"""A client's TCP connection: hands what it reads to the data plane, and writes what comes back.
+
+Per read there is one call, and nothing else that costs: the data plane says whether anything has to be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from proxy.ingress.tcp import TcpIngress
+
+# Bits of what the data plane says to bytes: there is something to flush; this client must not be read for now; more is
+# due on this connection, of a message that has begun or of answers.
+FLUSH = 1
+PAUSE = 2
+MORE_DUE = 4
+
+# A token that no connection has.
+NOBODY = (1 << 64) - 1
+
+
+class ClientConnection(asyncio.Protocol):
+    """One accepted connection at the listener of this number."""
+
+    __slots__ = ("_clock", "_data", "_ingress", "_listener", "_token", "_transport", "write")
+
+    def __init__(self, ingress: TcpIngress, listener: int) -> None:
+        self._ingress = ingress
+        self._listener = listener
+        self._token = NOBODY
+        self._clock = ingress.clock
+        self._data = ingress.relay.client_data
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is not derived from it
+        self.write = self._transport.write
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        # Without an address the client is gone already.
+        token = None if not peer or not local else self._open(peer, local)
+        if token is None:
+            self._transport.abort()
+        else:
+            self._token = token
+            self._ingress.add_client(token, self)
+
+    def _open(self, peer: tuple[str, int], local: tuple[str, int]) -> int | None:
+        # A link-local IPv6 address comes with its interface: fe80::1%eth0.
+        ends = [(end[0].partition("%")[0], end[1]) for end in (peer, local)]
+        return self._ingress.relay.open(ends[0], ends[1], self._listener, self._clock())
+
+    def data_received(self, data: bytes) -> None:
+        signal = self._data(self._token, data, self._clock())
+        if signal:
+            self.follow(signal)
+
+    def follow(self, signal: int) -> None:
+        """Do what the data plane said."""
+        if signal & PAUSE:
+            self._transport.pause_reading()
+        if signal & FLUSH:
+            self._ingress.schedule_flush()
+        if signal & MORE_DUE:
+            # Some clients send the length by itself. Nagle's algorithm holds the rest back until it is acknowledged,
+            # which our kernel delays by 40 ms unless it is told to hurry.
+            own: socket.socket = self._transport.get_extra_info("socket")
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def eof_received(self) -> bool:
+        """The client has asked all; its answers still leave."""
+        self._ingress.relay.client_ended(self._token, self._clock())
+        self._ingress.schedule_flush()
+        return True
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if self._token != NOBODY:
+            self._ingress.remove_client(self._token)
+
+    def pause_writing(self) -> None:
+        self._ingress.client_blocked(self._token, True)
+
+    def resume_writing(self) -> None:
+        self._ingress.client_blocked(self._token, False)
+
+    def resume_reading(self) -> None:
+        """Read from the client again."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the socket has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        """Close when all that was written has left."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._transport.abort()
