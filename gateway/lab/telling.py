@@ -6,7 +6,6 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from gateway.lab.changes import Change
 from gateway.lab.meter import Reading
@@ -19,23 +18,22 @@ VERDICTS = {"reply": "answered itself", "drop": "dropped", "shed": "shed"}
 def introduce(console: Console, ring: Ring) -> None:
     """The pieces, where they listen, and what to try."""
     at = ring.at
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    for heading in ("piece", "is", "listens at"):
-        table.add_column(heading)
-    table.add_row("gateway", "zonegate: clients ask it, nodes fetch through it", f"{at.gateway} UDP and TCP")
-    for name, node in ring.nodes.items():
-        table.add_row(f"node {name}", f"{node.software}, a secondary; knows the forwarder only", f"{node.endpoint}")
-    table.add_row("forwarder", "zonegate: what the nodes take for their primary", f"{at.forwarder}")
-    table.add_row("exit", "zonegate: the far end of the Shadowsocks tunnel", f"{at.exit}")
-    table.add_row("primary", f"{ring.primary.software}: where the zones are changed", f"{at.primary}")
-    console.print("\n[bold]The ring is closed.[/bold] Queries: client → gateway → node.")
-    console.print("Zones: node → forwarder → tunnel → exit → primary.\n")
-    console.print(table)
+    pieces = [
+        ("gateway", f"{at.gateway}", "zonegate; clients ask it, nodes fetch through it"),
+        *((f"node {name}", f"{node.endpoint}", f"{node.software}, a secondary") for name, node in ring.nodes.items()),
+        ("forwarder", f"{at.forwarder}", "the gateway again: what the nodes take for their primary"),
+        ("exit", f"{at.exit}", "zonegate; the far end of the Shadowsocks tunnel"),
+        ("primary", f"{at.primary}", f"{ring.primary.software}; the zones are changed here"),
+    ]
+    console.print("\n[bold]The ring is closed.[/bold]")
+    console.print("queries: client → gateway → node      zones: node → forwarder → tunnel → exit → primary\n")
+    for name, address, words in pieces:
+        console.print(f"  [bold]{name:<16}[/] {address:<16}  {words}", highlight=False)
     zones = ", ".join(f"{zone.name} (signed)" if zone.key else zone.name for zone in ring.zones.values())
-    console.print(f"\nzones    {zones}")
-    console.print(f"metrics  http://{at.admin}/metrics   ready: http://{at.admin}/readyz")
-    console.print(f"files    {escape(str(ring.directory))} (configurations and logs)")
-    console.print("\nask it by hand:")
+    console.print(f"\n  [bold]{'zones':<16}[/] {zones}", highlight=False)
+    console.print(f"  [bold]{'metrics':<16}[/] http://{at.admin}/metrics", highlight=False)
+    console.print(f"  [bold]{'files':<16}[/] {escape(str(ring.directory))} (configurations and logs)", highlight=False)
+    console.print("\nAsk it by hand:")
     first, signed = next(iter(ring.zones)), next((zone.name for zone in ring.zones.values() if zone.key), None)
     dig = f"dig @{at.gateway.address} -p {at.gateway.port}"
     console.print(f"  {dig} {first} SOA", highlight=False)
@@ -62,7 +60,11 @@ def tell_account(console: Console, tally: Tally, reading: Reading) -> None:
         f"clients sent {tally.sent} ({tally.over_tcp} over TCP): {tally.answered} answered, {lost}; "
         f"{tally.silent} deserved no answer",
     )
-    say(console, f"gateway received {reading.received}: {reading.forwarded} to the nodes; {_reasons(reading)}")
+    say(
+        console,
+        f"gateway received {reading.received}, the lab's own looks included: {reading.forwarded} to the nodes; "
+        f"{_reasons(reading)}",
+    )
     say(
         console,
         f"tunnel carried {reading.checks} SOA checks and {reading.connections} connections for transfers; "
