@@ -83,5 +83,5 @@ $(VENV)/.installed: requirements.lock
 
 $(VENV)/.built: $(VENV)/.installed pyproject.toml $(RUST)
 	@command -v $(CARGO) > /dev/null || { echo "cargo is needed: install Rust 1.88 or later" >&2; exit 1; }
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet
+	VIRTUAL_ENV=$(abspath $(VENV)) PIP_QUIET=1 $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
