@@ -10,7 +10,7 @@ class SharedMemory:
 
     @staticmethod
     def create(workers: int, limit_slots: int) -> SharedMemory:
-        """Lay out a fresh one for `workers` ingress workers and `limit_slots` buckets of 16 bytes.
+        """Lay out a fresh one for `workers` ingress workers and `limit_slots` buckets of 18 bytes.
 
         Raises:
             ValueError: a size is out of range.
@@ -155,15 +155,20 @@ class UdpRelay:
         """Slot and unanswered queries of each backend."""
 @final
 class StreamRelay:
-    """The TCP relay of one worker, without its sockets: it is told what happened to them, and says what to write and to do.
+    """The TCP relay of one worker, without its sockets: it hears what happened to them, and says what to write and do.
 
-    A client connection and a connection to a backend (a link) are named by tokens, which are never used twice. `now` is nanoseconds of
-    the monotonic clock. Bounds are: idle, read and write time-out in seconds; connections; connections of one client address; queries in
-    flight of one connection; connections to one backend.
+    A client connection and a connection to a backend (a link) are named by tokens, which are never used twice. `now` is
+    nanoseconds of the monotonic clock. Bounds are: idle, read and write time-out in seconds; connections; connections
+    of one client address; queries in flight of one connection; connections to one backend.
     """
 
     def __new__(
-        cls, *, memory: SharedMemory, worker: int, policy: Policy, bounds: tuple[float, float, float, int, int, int, int]
+        cls,
+        *,
+        memory: SharedMemory,
+        worker: int,
+        policy: Policy,
+        bounds: tuple[float, float, float, int, int, int, int],
     ) -> StreamRelay:
         """A relay without backends; `configure` gives it some.
 
@@ -191,8 +196,8 @@ class StreamRelay:
     def client_data(self, token: int, data: bytes, now: int) -> int:
         """Bytes of a client.
 
-        Bits of the result: 1, there is something to flush; 2, don't read from it until the order `resume`; 4, a message has begun and
-        more of it is due.
+        Bits of the result: 1, there is something to flush; 2, don't read from it until the order `resume`; 4, a message
+        has begun and more of it is due.
         """
 
     def client_blocked(self, token: int, blocked: bool, now: int) -> int:
@@ -211,7 +216,10 @@ class StreamRelay:
         """The connection stands."""
 
     def link_data(self, token: int, data: bytes, now: int) -> int:
-        """Bytes of a backend. Bits of the result: 1, there is something to flush; 4, more answers are due on this link."""
+        """Bytes of a backend.
+
+        Bits of the result: 1, there is something to flush; 4, more answers are due on this link.
+        """
 
     def link_blocked(self, token: int, blocked: bool, now: int) -> None:
         """The link's socket takes no more, or takes again."""
@@ -238,8 +246,8 @@ class StreamRelay:
     def flush(self) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]], list[tuple[str, int, int]]]:
         """What to write to clients, what to write to links, each at most once, and then the orders: kind, token, slot.
 
-        Kinds: resume, close, abort (a client); connect (open a connection to the backend in the slot; it is the link of this token);
-        close-link, pause-link, resume-link; failed (a sign that the backend in the slot is not well).
+        Kinds: resume, close, abort (a client); connect (open a connection to the backend in the slot; it is the link of
+        this token); close-link, pause-link, resume-link; failed (a sign that the backend in the slot is not well).
         """
 
     def endings(self) -> dict[str, int]:

@@ -14,7 +14,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class RateLimit(Settings, frozen=True, kw_only=True):
-    """`[[filters.rate_limits]]`: a token bucket for each value of the key, exact over all workers."""
+    """`[[filters.rate_limits]]`: a token bucket for each value of the key, exact over all workers.
+
+    The limits are charged in their order, and the first that a query is over decides; those before it stay charged.
+    `truncate` applies to UDP alone, because it sends the client to TCP, where it must not meet the same limit again.
+    `drop`, `refuse` and `observe` apply to UDP, TCP and TLS. The replies of `refuse` stay within the error budget, and
+    `observe` only counts. Faulty messages take nothing from the limits: what they get, the error budget bounds.
+    For the key `zone`, names that only "*" lets in share one bucket.
+    """
 
     key: Annotated[
         Literal["client-prefix", "zone", "qname", "qtype", "global"], Meta(description="what shares one bucket")
@@ -43,7 +50,11 @@ class Checks(Settings, frozen=True, kw_only=True):
 
 
 class ErrorBudget(Settings, frozen=True, kw_only=True):
-    """`[filters.error_budget]`: how many error replies are given before faulty messages are dropped instead."""
+    """`[filters.error_budget]`: how many error replies are given before faulty messages are dropped instead.
+
+    One second's worth may be given at once. UDP and streams (TCP, TLS) have a budget each, so that forged datagrams
+    can't use up that of real connections. 0 gives no error reply at all.
+    """
 
     rate: Annotated[int, Meta(ge=0, le=1_000_000, description="error replies a second in total")] = 1000
     prefix_rate: Annotated[
@@ -60,7 +71,7 @@ class FilterSettings(Settings, frozen=True, kw_only=True):
     ] = ("*",)
     rate_limits: tuple[RateLimit, ...] = ()
     table_size: Annotated[
-        int, Meta(ge=1024, le=1 << 26, description="buckets kept in shared memory, 16 bytes each; taken at start")
+        int, Meta(ge=1024, le=1 << 26, description="buckets kept in shared memory, 18 bytes each; taken at start")
     ] = 1 << 18
     checks: Checks = Checks()
     error_budget: ErrorBudget = ErrorBudget()

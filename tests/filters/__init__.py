@@ -1,0 +1,1 @@
+"""Tests of the filters: settings compiled into a policy, and what that policy decides."""
