@@ -75,6 +75,9 @@ transports = ["udp", "tcp"]
 [ingress.udp]
 receive_buffer = 131072     # as much as a kernel with its usual settings grants without root
 
+[ingress.health]
+interval = 0.3              # so that the lab starts quickly
+
 {backends}[filters]
 zones = [{served}]
 
