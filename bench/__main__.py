@@ -1,0 +1,85 @@
+"""`python -m bench`: all measurements in one run, or those that are named."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from bench import machine, report
+from bench.errors import BenchError
+from bench.figures import Figure, Run
+from bench.measure import axfr, drop, rss, tcp, udp, wire
+from bench.peers.programs import versions
+
+MEASUREMENTS: Mapping[str, Callable[[Run], list[Figure]]] = {
+    "udp": udp.measure,
+    "tcp": tcp.measure,
+    "drop": drop.measure,
+    "wire": wire.measure,
+    "axfr": axfr.measure,
+    "rss": rss.measure,
+}
+FULL = (5, 3.0)  # pairs, and seconds of one turn
+QUICK = (1, 1.0)
+WIDTH = 160  # of the table in a file or a pipe
+HERE = Path(__file__).parent
+
+Name = click.Choice(list(MEASUREMENTS))
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=Name)
+@click.option("--only", multiple=True, type=Name, help="Measure this alone; may be given more than once.")
+@click.option("--quick", is_flag=True, help="One pair of one second: does it work? The numbers mean little.")
+def main(names: tuple[str, ...], only: tuple[str, ...], quick: bool) -> None:
+    """Measure zonegate side by side with dnsdist and NSD, on loopback.
+
+    Without NAMES everything is measured, which takes some minutes and wants a quiet machine; the figures are then
+    written into bench/README.md. Every run leaves its samples in bench/results/. A figure that misses its target is
+    no error; one that could not be measured is.
+    """
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    chosen = [name for name in MEASUREMENTS if name in {*names, *only}] or list(MEASUREMENTS)
+    pairs, seconds = QUICK if quick else FULL
+    taken = datetime.now(UTC)
+    with tempfile.TemporaryDirectory(prefix="zonegate-bench-") as directory:
+        outcomes = tuple(
+            _measure(name, Run(Path(directory), pairs, seconds, _teller(console, name))) for name in chosen
+        )
+    results = report.Results(taken, machine.describe(), versions(), pairs, seconds, outcomes)
+    console.print(report.terminal(results))
+    console.print(f"samples: {report.save(results, HERE / 'results').relative_to(HERE.parent)}")
+    if len(chosen) == len(MEASUREMENTS) and not quick:
+        report.write_readme(HERE / "README.md", results)
+        console.print("figures written to bench/README.md")
+    if any(outcome.error for outcome in outcomes):
+        raise SystemExit(1)
+
+
+def _measure(name: str, run: Run) -> report.Outcome:
+    begin = time.monotonic()
+    figures: list[Figure] = []
+    error = ""
+    try:
+        figures = MEASUREMENTS[name](run)
+    except BenchError as failure:
+        error = str(failure)
+        run.say(f"not measured: {error}")
+    return report.Outcome(name, time.monotonic() - begin, tuple(figures), error)
+
+
+def _teller(console: Console, name: str) -> Callable[[str], None]:
+    return lambda text: console.print(f"[bold]{name}[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

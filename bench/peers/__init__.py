@@ -1,0 +1,1 @@
+"""What is measured, as child processes on loopback: zonegate itself, dnsdist, and the Shadowsocks programs."""
