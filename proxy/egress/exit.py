@@ -10,6 +10,7 @@ from proxy.egress.crowd import Crowd
 from proxy.egress.exit_datagrams import ExitDatagrams
 from proxy.egress.exit_plan import ExitPlan
 from proxy.egress.exit_stream import ExitStream
+from proxy.egress.sockets import BACKLOG
 from proxy.egress.sparse import SparseEmitter
 from proxy.egress.status import ExitStatus
 from proxy.errors import ProxyError
@@ -31,7 +32,7 @@ class ExitServer:
     async def start(self, udp: socket.socket, tcp: socket.socket) -> None:
         """Begin to serve."""
         self._datagrams = ExitDatagrams(udp, self.plan, self._counters, self._reject)
-        self._server = await asyncio.get_running_loop().create_server(self._accept, sock=tcp)
+        self._server = await asyncio.get_running_loop().create_server(self._accept, sock=tcp, backlog=BACKLOG)
 
     def reload(self, plan: ExitPlan) -> None:
         """New streams follow this plan; what is open goes on as it began."""

@@ -14,6 +14,7 @@ from proxy.egress.crowd import Crowd
 from proxy.egress.forwarder_plan import ForwarderPlan
 from proxy.egress.node_datagrams import NodeDatagrams
 from proxy.egress.node_stream import NodeStream
+from proxy.egress.sockets import BACKLOG
 from proxy.egress.status import ForwarderStatus
 from proxy.values import IPAddress
 
@@ -31,7 +32,7 @@ class Forwarder:
     async def start(self, udp: socket.socket, tcp: socket.socket) -> None:
         """Begin to serve."""
         self._datagrams = NodeDatagrams(udp, lambda: self._plan, self._counters)
-        self._server = await asyncio.get_running_loop().create_server(self._accept, sock=tcp)
+        self._server = await asyncio.get_running_loop().create_server(self._accept, sock=tcp, backlog=BACKLOG)
 
     def reload(self, plan: ForwarderPlan) -> None:
         """New queries and connections follow this plan; what is open goes on as it began."""

@@ -1,0 +1,117 @@
+"""Tunnel URLs: SIP002 in its forms, and what is said about those that are wrong."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.protocol.methods import METHODS, Method
+from proxy.protocol.tunnel_urls import (
+    DirectAddress,
+    ShadowsocksAddress,
+    Socks5Address,
+    TunnelHost,
+    parse_tunnel_url,
+)
+
+KEY_2022 = "YctPZ6U7xPPcU+gp3u+0tx/tRizJN9K8y+uKlW2qjlI="  # the example of SIP002
+HOST = TunnelHost("192.168.100.1", 8888)
+passwords = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "method", "password", "tag"),
+    [
+        ("ss://YWVzLTEyOC1nY206dGVzdA@192.168.100.1:8888#Example1", HOST, "aes-128-gcm", "test", "Example1"),
+        ("ss://YWVzLTEyOC1nY206dGVzdA==@192.168.100.1:8888", HOST, "aes-128-gcm", "test", ""),
+        ("ss://YWVzLTEyOC1nY206dGVzdA%3D%3D@192.168.100.1:8888/", HOST, "aes-128-gcm", "test", ""),
+        ("ss://aes-256-gcm:p%40ss%3Aw%2F@ns.example:1/", TunnelHost("ns.example", 1), "aes-256-gcm", "p@ss:w/", ""),
+        ("ss://aes-256-gcm:a@[2001:DB8::0:1]:8388", TunnelHost("2001:db8::1", 8388), "aes-256-gcm", "a", ""),
+        ("ss://aes-256-gcm:a@h:1/?unknown=1&plugin=#a%20b", TunnelHost("h", 1), "aes-256-gcm", "a", "a b"),
+        (
+            f"ss://2022-blake3-aes-256-gcm:{quote(KEY_2022, safe='')}@192.168.100.1:8888#Example3",
+            HOST,
+            "2022-blake3-aes-256-gcm",
+            KEY_2022,
+            "Example3",
+        ),
+        (f"ss://2022-blake3-aes-256-gcm:{KEY_2022}@192.168.100.1:8888", HOST, "2022-blake3-aes-256-gcm", KEY_2022, ""),
+    ],
+)
+def test_forms_of_ss(url: str, host: TunnelHost, method: str, password: str, tag: str) -> None:
+    found = METHODS[method]
+    assert parse_tunnel_url(url) == ShadowsocksAddress(host, found, found.key_from_text(password), tag)
+
+
+@given(st.sampled_from([method for method in METHODS.values() if method.edition == 2017]), passwords, st.booleans())
+def test_any_password_can_be_written(method: Method, password: str, plain: bool) -> None:
+    if plain:
+        user = f"{method.name}:{quote(password, safe='')}"
+    else:
+        user = base64.urlsafe_b64encode(f"{method.name}:{password}".encode()).decode().rstrip("=")
+    address = parse_tunnel_url(f"ss://{user}@192.168.100.1:8888")
+    assert address == ShadowsocksAddress(HOST, method, method.key_from_text(password))
+
+
+def test_the_others() -> None:
+    assert parse_tunnel_url("direct://") == DirectAddress()
+    assert parse_tunnel_url("socks5://proxy.example:1080") == Socks5Address(TunnelHost("proxy.example", 1080))
+    with_user = parse_tunnel_url("socks5://us%3Aer:p%40ss@[::1]:1080")
+    assert with_user == Socks5Address(TunnelHost("::1", 1080), b"us:er", b"p@ss")
+    assert str(TunnelHost("::1", 1080)) == "[::1]:1080"
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("192.0.2.1:8388", "begins with ss://, socks5:// or direct://"),
+        ("http://192.0.2.1:8388", "http:// is no tunnel known here"),
+        ("direct://192.0.2.1", "stands alone"),
+        ("ss://192.0.2.1:8388", "needs method and key"),
+        ("ss://aes-256-gcm:hunter2@192.0.2.1", "needs a port"),
+        ("ss://aes-256-gcm:hunter2@192.0.2.1:0", "port 0"),
+        ("ss://aes-256-gcm:hunter2@192.0.2.1:99999", "0 to 65535"),
+        ("ss://aes-256-gcm:hunter2@2001:db8::1:8388", "stands in brackets"),
+        ("ss://aes-256-gcm:hunter2@[2001:db8::x]:8388", "not an IPv6 address"),
+        ("ss://aes-256-gcm:hunter2@host/path:8388", "neither an IP address nor a host name"),
+        ("ss://rc4-md5:hunter2@192.0.2.1:8388", "not a method known here"),
+        ("ss://aes-256-gcm:@192.0.2.1:8388", "password is empty"),
+        ("ss://hunter2!@192.0.2.1:8388", "neither method:key nor"),
+        ("ss://aes-256-gcm:hunter2%FF@192.0.2.1:8388", "not UTF-8"),
+        ("ss://2022-blake3-aes-256-gcm:hunter2@192.0.2.1:8388", "openssl rand -base64 32"),
+        ("ss://aes-256-gcm:hunter2@192.0.2.1:8388/?plugin=obfs-local%3Bobfs%3Dhttp", "plugins are not supported"),
+        ("socks5://hunter2@192.0.2.1:1080", "user:password"),
+        ("socks5://hunter2:@192.0.2.1:1080", "1 to 255 bytes"),
+    ],
+)
+def test_errors_say_what_is_wrong_and_show_no_key(url: str, says: str) -> None:
+    with pytest.raises(ValueError, match=r".") as raised:
+        parse_tunnel_url(url)
+    assert says in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_2022_in_base64url_is_refused() -> None:
+    user = base64.urlsafe_b64encode(f"2022-blake3-aes-256-gcm:{KEY_2022}".encode()).decode()
+    with pytest.raises(ValueError, match="not in base64url"):
+        parse_tunnel_url(f"ss://{user}@192.0.2.1:8388")
+
+
+def test_no_key_is_shown_by_printing() -> None:
+    address = parse_tunnel_url(f"ss://2022-blake3-aes-256-gcm:{quote(KEY_2022)}@192.0.2.1:8388")
+    assert isinstance(address, ShadowsocksAddress)
+    assert repr(address.key) not in repr(address)
+    assert "key=" not in repr(address)
+    assert "hunter2" not in repr(parse_tunnel_url("socks5://user:hunter2@192.0.2.1:1080"))
+
+
+@given(st.text(max_size=80) | st.tuples(st.sampled_from(["ss://", "socks5://"]), st.text(max_size=60)).map("".join))
+def test_any_text_is_read_or_is_a_value_error(text: str) -> None:
+    try:
+        parse_tunnel_url(text)
+    except ValueError as error:
+        assert type(error) is ValueError  # noqa: PT017 - not, say, a UnicodeDecodeError, whose text shows the input
