@@ -65,7 +65,12 @@ class UdpSettings(Settings, frozen=True, kw_only=True):
         int, Meta(ge=64, le=1_048_576, description="queries of one worker that wait for a backend's answer")
     ] = 65_536
     receive_buffer: Annotated[
-        int, Meta(ge=4096, le=1 << 30, description="bytes the kernel may queue per socket; verified at start")
+        int,
+        Meta(
+            ge=4096,
+            le=1 << 30,
+            description="bytes the kernel may queue per socket; what it grants is verified at start",
+        ),
     ] = 4 << 20
     backend_sockets: Annotated[
         int, Meta(ge=1, le=64, description="sockets with random ports a worker keeps towards the backends")

@@ -6,6 +6,7 @@ and what is queued at the socket of a crashed worker waits for the next one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Sequence
@@ -58,9 +59,6 @@ def open_listener_sockets(settings: IngressSettings, workers: int) -> list[list[
     except OSError as error:
         close_all(result)
         raise ListenError(f"{transport} {listener.address}: {describe(error)}") from error
-    except ListenError:
-        close_all(result)
-        raise
     return result
 
 
@@ -89,7 +87,6 @@ def open_udp(listener: Listener, settings: IngressSettings) -> socket.socket:
 
     Raises:
         OSError: of bind.
-        ListenError: the receive buffer can't be had.
     """
     opened = bound_socket(listener.address, socket.SOCK_DGRAM)
     try:
@@ -175,23 +172,17 @@ def bound_socket(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
 
 
 def set_receive_buffer(opened: socket.socket, size: int) -> None:
-    """Give the socket a receive buffer of `size` bytes, and verify that it has it.
-
-    Raises:
-        ListenError: the kernel grants less; says which sysctl to raise.
-    """
+    """Ask for a receive buffer of `size` bytes; `receive_buffer` tells what the kernel granted."""
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
-    # The kernel doubles the figure for its own bookkeeping (socket(7)).
-    if opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2 >= size:
-        return
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
-    except PermissionError:
-        granted = opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-        raise ListenError(
-            f"ingress.udp.receive_buffer: asked for {size} bytes, the kernel grants {granted}; "
-            f"run `sysctl -w net.core.rmem_max={size}`, or set receive_buffer = {granted}"
-        ) from None
+    if receive_buffer(opened) < size:
+        # Without CAP_NET_ADMIN it stays at net.core.rmem_max; the worker says so when it starts.
+        with contextlib.suppress(PermissionError):
+            opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
+
+
+def receive_buffer(opened: socket.socket) -> int:
+    """The bytes of the receive buffer. The kernel doubles what it is asked for, for its own bookkeeping (socket(7))."""
+    return opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
 def omit_path_mtu(opened: socket.socket) -> None:

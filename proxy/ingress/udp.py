@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from dataplane import Policy, SharedMemory, UdpRelay
-from proxy.ingress.sockets import ListenerSocket, open_backend_sockets
+from proxy.ingress.sockets import ListenerSocket, open_backend_sockets, receive_buffer
 from proxy.settings import Backend, IngressSettings
 
 # Seconds between two looks at the deadlines: the precision of a backend's time-out.
@@ -63,6 +63,11 @@ class UdpIngress:
     def set_health(self, slot: int, healthy: bool) -> None:
         """Let the backend in `slot` have queries, or not."""
         self._relay.set_health(slot, healthy)
+
+    @property
+    def receive_buffer(self) -> int:
+        """The bytes of the smallest receive buffer among all sockets."""
+        return min(map(receive_buffer, [*self._listeners, *self._backend_sockets]))
 
     @property
     def in_flight(self) -> int:

@@ -37,6 +37,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     backends: tuple[BackendStatus, ...]
     udp_in_flight: int
     udp_receive_drops: int
+    udp_receive_buffer: int
     tcp_connections: int
     tcp_in_flight: int
     tcp_closes: dict[str, int]
@@ -82,6 +83,7 @@ class IngressWorker:
         self._watch()
         await self._tcp.start(self._sockets)
         self._udp.start(self._settings, self._sockets)
+        self._verify_buffers()
 
     def reload(
         self, settings: IngressSettings, slots: Mapping[str, int], health_zone: str | None, policy: Policy
@@ -116,10 +118,18 @@ class IngressWorker:
             ),
             udp_in_flight=self._udp.in_flight,
             udp_receive_drops=sum(receive_drops(s.socket) for s in self._sockets if s.transport == "udp"),
+            udp_receive_buffer=self._udp.receive_buffer,
             tcp_connections=tcp.connections,
             tcp_in_flight=tcp.in_flight,
             tcp_closes=dict(tcp.closes),
         )
+
+    def _verify_buffers(self) -> None:
+        asked = self._settings.udp.receive_buffer
+        granted = self._udp.receive_buffer
+        if granted < asked:
+            remedy = f"run `sysctl -w net.core.rmem_max={asked}`, or set ingress.udp.receive_buffer = {granted}"
+            self._emit("ingress.receive-buffer-small", {"asked": asked, "granted": granted, "remedy": remedy})
 
     def _watch(self) -> None:
         by_slot = {self._slots[backend.name]: backend for backend in self._settings.backends}
