@@ -86,7 +86,9 @@ def create_app(control: Control) -> Starlette:
     routes = [Route("/healthz", healthz), Route("/readyz", readyz)]
     for path, (method, handler, monitoring) in handlers.items():
         routes.append(Route(path, guard(handler, monitoring), methods=[method]))
-    return Starlette(routes=routes, exception_handlers={404: _no_such, 405: _no_such})
+    app = Starlette(routes=routes, exception_handlers={404: _no_such, 405: _no_such})
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _metrics(control: Control) -> Response:

@@ -144,17 +144,17 @@ _AT_ONCE = 200
 
 
 def hand_over(pair: socket.socket, descriptors: Sequence[int]) -> None:
-    """Send descriptors over a pair of SOCK_SEQPACKET, without waiting.
+    """Send descriptors over a non-blocking pair of SOCK_SEQPACKET.
 
     Raises:
         OSError: the other side is gone, or has not taken many earlier ones.
     """
     for begin in range(0, len(descriptors), _AT_ONCE):
-        socket.send_fds(pair, [b"+"], descriptors[begin : begin + _AT_ONCE], socket.MSG_DONTWAIT)
+        socket.send_fds(pair, [b"+"], descriptors[begin : begin + _AT_ONCE])
 
 
 def take_over(pair: socket.socket, count: int) -> list[int]:
-    """Receive `count` descriptors that were handed over.
+    """Receive `count` descriptors that were handed over, on a non-blocking end.
 
     Raises:
         ChannelError: they have not come.
@@ -162,7 +162,7 @@ def take_over(pair: socket.socket, count: int) -> list[int]:
     taken: list[int] = []
     while len(taken) < count:
         try:
-            data, descriptors, _, _ = socket.recv_fds(pair, 1, _AT_ONCE, socket.MSG_DONTWAIT)
+            data, descriptors, _, _ = socket.recv_fds(pair, 1, _AT_ONCE)
         except BlockingIOError:
             data, descriptors = b"", []
         if not data:

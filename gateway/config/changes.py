@@ -36,17 +36,15 @@ def compare(old: GatewaySettings, new: GatewaySettings) -> Changes:
 
 def _effective(old: GatewaySettings, new: GatewaySettings) -> GatewaySettings:
     replace = msgspec.structs.replace
-    ingress = old.ingress
+    # A way in that can't come or go yet keeps its filters as well: those of a file without one let everything pass.
+    ingress, filters = old.ingress, old.filters
     if old.ingress is not None and new.ingress is not None:
         ingress = replace(
             new.ingress, workers=old.ingress.workers, listeners=old.ingress.listeners, udp=old.ingress.udp
         )
-    effective = replace(
-        new,
-        ingress=ingress,
-        filters=replace(new.filters, table_size=old.filters.table_size),
-        admin=replace(new.admin, address=old.admin.address),
-    )
+        filters = replace(new.filters, table_size=old.filters.table_size)
+    admin = replace(new.admin, address=old.admin.address)
+    effective = replace(new, ingress=ingress, filters=filters, admin=admin)
     if (old.egress is None) != (new.egress is None):
         kept = {name: getattr(old, name) for name in ("tunnels", "primaries", "forwarders", "exit")}
         effective = replace(effective, **kept)

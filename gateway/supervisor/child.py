@@ -124,10 +124,10 @@ class Child:
             ipc.hand_over(self._handing, [item.descriptor for item in message.sockets])
             self._channel.send(message)
             reason = await asyncio.wait_for(answer, self._limits.reload)
-        except OSError as error:
-            reason = f"its sockets can't be handed over: {error.strerror}"
         except TimeoutError:
             reason = f"no answer within {self._limits.reload:g} seconds"
+        except OSError as error:
+            reason = f"its sockets can't be handed over: {error.strerror}"
         finally:
             del self._reloads[serial]
         if reason is not None:
@@ -190,8 +190,9 @@ class Child:
                 talking.close()
                 handing.close()
                 raise
-        self._handing = handing
         talking.setblocking(False)
+        handing.setblocking(False)
+        self._handing = handing
         self._channel = await ipc.open_channel(talking, self._received, self._closed)
         self._channel.send(start)
         return process

@@ -62,6 +62,8 @@ class Process:
 
     async def run(self, talking: socket.socket, handing: socket.socket) -> int:
         """Serve until told to end; the exit code."""
+        talking.setblocking(False)
+        handing.setblocking(False)
         self._handing = handing
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._end, GRACE)

@@ -32,8 +32,8 @@ def settings(tmp_path: Path, text: str) -> GatewaySettings:
         ("receive_buffer = 65536", "receive_buffer = 8192", (), ("ingress.udp.receive_buffer",)),
         ("table_size = 4096", "table_size = 8192", (), ("filters.table_size",)),
         ("127.0.0.1:8053", "127.0.0.1:8054", (), ("admin.address",)),
-        ("127.0.0.1:5301", "127.0.0.1:5302", (), ("forwarders[0].listen",)),
-        ("0.0.0.0:8388", "0.0.0.0:8389", (), ("exit.listen",)),
+        ("127.0.0.1:5301", "127.0.0.1:5302", ("forwarders[0].listen",), ()),
+        ("0.0.0.0:8388", "0.0.0.0:8389", ("exit.listen",), ()),
         ('["fra", "ams"]', '["ams"]', ("primaries[0].tunnels",), ()),
     ],
 )
@@ -51,9 +51,19 @@ def test_nothing_changed(tmp_path: Path) -> None:
 
 
 def test_a_new_role_needs_a_restart_and_brings_nothing_of_itself(tmp_path: Path) -> None:
-    text = FULL.partition("[exit]")[0]
-    before = settings(tmp_path, text)
+    before = settings(tmp_path, FULL.partition("[[tunnels]]")[0])
     changes = compare(before, settings(tmp_path, FULL.replace("rate = 200", "rate = 300")))
-    assert changes.effective.exit is None
+    assert changes.effective.egress is None
     assert changes.changed == ("admin.token", "filters.rate_limits[0].rate", "log.format", "log.level")
-    assert changes.restart == ("exit",)
+    assert changes.restart == ("exit", "forwarders", "primaries", "tunnels")
+
+
+def test_ingress_can_neither_come_nor_go(tmp_path: Path) -> None:
+    egress = "version = 1\n[[tunnels]]" + FULL.partition("[[tunnels]]")[2]
+    without, with_ingress = settings(tmp_path, egress), settings(tmp_path, FULL)
+    assert compare(without, with_ingress).effective.ingress is None
+    gone = compare(with_ingress, without)
+    assert gone.effective.ingress == with_ingress.ingress
+    assert gone.effective.filters == with_ingress.filters
+    assert "ingress" in gone.restart
+    assert gone.changed == ()

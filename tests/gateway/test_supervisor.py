@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -152,7 +153,7 @@ def test_a_worker_told_to_end_drains_and_is_started_again(tmp_path: Path, node: 
 
 
 def test_a_reload_changes_the_policy_and_the_backends_and_nothing_else(tmp_path: Path, node: str, door: Client) -> None:
-    with ingress(tmp_path, f"127.0.0.1:{free_port()}", door) as gateway, backend():
+    with ingress(tmp_path, f"127.0.0.1:{free_port()}", door) as gateway:
         gateway.notified("READY=1")
         old = gateway.process_state("ingress-0")["pid"]
         text = INGRESS.format(workers=3, port=door.port, backend=node).replace("example.com", "example.net")
@@ -171,6 +172,28 @@ def test_a_reload_changes_the_policy_and_the_backends_and_nothing_else(tmp_path:
         os.kill(old, signal.SIGKILL)
         gateway.serving_again("ingress-0", old)
         assert door.ask("www.example.com").rcode() == dns.rcode.REFUSED
+
+
+def test_reloads_lose_no_query(tmp_path: Path, node: str, door: Client) -> None:
+    with ingress(tmp_path, node, door) as gateway:
+        gateway.notified("READY=1")
+        text = gateway.file.read_text()
+        serials = []
+        with ThreadPoolExecutor(1) as pool:
+            for weight in range(2, 12):
+                gateway.write(text.replace("[ingress.udp]", f"weight = {weight}\n[ingress.udp]"))
+                reload = pool.submit(gateway.post, "/reload")
+                asked = 0
+                while not reload.done() or asked < 20:
+                    assert door.ask().rcode() == dns.rcode.NOERROR
+                    asked += 1
+                serials.append(reload.result().json()["changed"])
+        assert serials == [["ingress.backends[0].weight"]] * 10
+        found = metrics(gateway)
+        assert (
+            found["zonegate_ingress_received_total", ("udp",)]
+            == found["zonegate_ingress_verdicts_total", ("forward", "ok", "udp")]
+        )
 
 
 def test_a_bad_file_changes_nothing(tmp_path: Path, node: str, door: Client) -> None:

@@ -1,0 +1,120 @@
+"""A gateway that stands still, to ask the admin API and the metrics about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+
+from prometheus_client import CollectorRegistry
+
+from dataplane import SharedMemory
+from gateway.metrics import create_registry
+from gateway.settings import AdminSettings
+from gateway.state import GatewayState, ProcessState, Readiness, ReloadReport
+from gateway.supervisor.readiness import judge
+
+WORKER = {
+    "index": 0,
+    "backends": [{"name": "ns-a", "slot": 0, "state": "healthy"}, {"name": "ns-b", "slot": 1, "state": "unhealthy"}],
+    "udp_in_flight": 3,
+    "udp_receive_drops": 4,
+    "tcp_connections": 5,
+    "tcp_in_flight": 6,
+    "tcp_closes": {"idle": 7, "by-client": 0},
+}
+TRANSFER = {
+    "tunnels": [
+        {
+            "name": "fra",
+            "kind": "shadowsocks",
+            "streams_open": 1,
+            "streams_total": 2,
+            "datagrams_in": 3,
+            "datagrams_out": 4,
+            "bytes_in": 5,
+            "bytes_out": 6,
+            "failures": {"refused": 7},
+            "last_error": None,
+        }
+    ],
+    "forwarders": [
+        {
+            "listen": "127.0.0.1:5301",
+            "primary": "p",
+            "connections_open": 1,
+            "connections_total": 2,
+            "queries_udp": 3,
+            "queries_tcp": 4,
+            "answers_udp": 5,
+            "waiting_udp": 6,
+            "refused": {"not-allowed": 7},
+            "bytes_in": 8,
+        }
+    ],
+    "exit": {
+        "listen": "127.0.0.1:8388",
+        "streams_open": 1,
+        "streams_total": 2,
+        "associations_open": 3,
+        "associations_total": 4,
+        "datagrams_in": 5,
+        "datagrams_out": 6,
+        "bytes_in": 7,
+        "bytes_out": 8,
+        "rejects": {"replay": 9},
+    },
+}
+
+
+def process(name: str, role: str, body: Mapping[str, object], phase: str = "serving") -> ProcessState:
+    return ProcessState(
+        name=name,
+        role="ingress" if role == "ingress" else "transfer",
+        index=0,
+        pid=None,
+        phase="serving" if phase == "serving" else "down",
+        age=1.0,
+        restarts=2,
+        body=deepcopy(dict(body)),
+    )
+
+
+class Still:
+    """What the supervisor is to the API and the metrics."""
+
+    serial = 3
+    last_reload_ok = True
+    limits = 2
+
+    def __init__(self, admin: AdminSettings | None = None, *, listening: bool = True) -> None:
+        self.admin = admin or AdminSettings()
+        self.memory: SharedMemory | None = SharedMemory.create(1, 1024)
+        self.slots = {"ns-a": 0, "ns-b": 1}
+        self.event_counts = {"gateway.ready": 1}
+        self.listening = listening
+        self.reloads = 0
+        self.report = ReloadReport(ok=True, changed=("filters.zones[0]",))
+        self.registry: CollectorRegistry = create_registry(self)
+        self.running = [process("ingress-0", "ingress", WORKER), process("transfer", "transfer", TRANSFER)]
+
+    def processes(self) -> Sequence[ProcessState]:
+        return self.running
+
+    def readiness(self) -> Readiness:
+        return judge(listening=self.listening, draining=False, processes=self.running)
+
+    def state(self) -> GatewayState:
+        return GatewayState(
+            version="0",
+            pid=1,
+            config="zonegate.toml",
+            uptime=1.0,
+            serial=self.serial,
+            readiness=self.readiness(),
+            processes=tuple(self.running),
+            events=dict(self.event_counts),
+        )
+
+    async def reload(self) -> ReloadReport:
+        self.reloads += 1
+        return self.report

@@ -1,0 +1,97 @@
+"""Logs: one line an event, inert on a terminal, without secrets, and never a flood."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from gateway.events import EventSink
+from gateway.logs import configure
+from gateway.settings import LogSettings
+from proxy.values import Secret
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> Iterator[None]:
+    """The tests after these log as before."""
+    handlers = logging.getLogger().handlers[:]
+    level = logging.getLogger().level
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = configure(LogSettings(format="json"))
+    logger.info("gateway.ready", address="127.0.0.1:53", n=3)
+    (entry,) = written(capsys)
+    assert entry.pop("timestamp").endswith("Z")
+    assert entry == {"event": "gateway.ready", "level": "info", "address": "127.0.0.1:53", "n": 3}
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_control_characters_and_secrets_are_inert(format_: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    logger = configure(LogSettings(format=format_))
+    logger.info("x", name="a\x1b]0;owned\x07b\u202e", key=Secret("planted"))
+    text = capsys.readouterr().err
+    assert "planted" not in text
+    assert not set(text) & {"\x1b", "\x07", "\u202e"} or format_ == "console"
+    assert "]0;owned\x07" not in text
+    assert "owned" in text
+
+
+def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = configure(LogSettings())
+
+    def fail(hidden: str) -> None:
+        raise RuntimeError("visible")
+
+    try:
+        fail("planted" * 2)
+    except RuntimeError:
+        logger.exception("process.error")
+    text = capsys.readouterr().err
+    assert "visible" in text
+    assert "plantedplanted" not in text
+
+
+def test_a_flood_is_cut_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = configure(LogSettings(format="json"))
+    for _ in range(10_000):
+        logger.warning("tunnel.failed", tunnel="a", reason="refused")
+    logger.warning("tunnel.failed", tunnel="b")
+    entries = written(capsys)
+    assert len(entries) < 100
+    assert entries[-1]["tunnel"] == "b"
+
+
+def test_levels(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = configure(LogSettings(format="json", level="warning"))
+    logger.info("quiet")
+    logging.getLogger("some.library").error("what %s said", "it")
+    (entry,) = written(capsys)
+    assert (entry["event"], entry["library"], entry["level"]) == ("what it said", "some.library", "error")
+
+
+def test_events_are_counted_and_have_levels(capsys: pytest.CaptureFixture[str]) -> None:
+    sink = EventSink(configure(LogSettings(format="json")))
+    sink.emit("tunnel.failed", {"tunnel": "a", "event": "x", "level": "y"}, 3)
+    sink.emit("gateway.ready", {})
+    for number in range(1000):
+        sink.emit(f"made.up.{number}", {})
+    entries = written(capsys)
+    assert (entries[0]["event"], entries[0]["level"], entries[0]["count"]) == ("tunnel.failed", "warning", 3)
+    assert entries[1]["level"] == "info"
+    assert sink.counts["tunnel.failed"] == 3
+    assert len(sink.counts) <= 257
+    assert sink.counts["other"] == 1000 - 254
