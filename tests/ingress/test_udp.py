@@ -150,7 +150,7 @@ async def test_ids_and_ports_towards_the_backend_can_not_be_guessed(client: UdpC
         assert len(set(ids)) > 190
         steps = Counter((b - a) % 65536 for a, b in pairwise(ids))
         assert steps.most_common(1)[0][1] < 5, "no counter"
-        assert len({port for _, (_, port) in backend.received}) == 8
+        assert len({port for _, (_, port) in backend.received}) > 3, "of 8 sockets, drawn anew every 5 ms"
         assert all(data[:2] == (7).to_bytes(2) for data, _ in client.received)
 
 

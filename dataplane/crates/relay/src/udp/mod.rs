@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Backend sockets are not connected: an answer from the wrong place reaches us and is counted, and one socket serves all backends of
-//! its family, so that one call sends a whole batch. Each batch leaves by a socket chosen at random.
+//! its family, so that one call sends a whole batch. The socket in use changes at random every few milliseconds: often enough that its
+//! port can't be guessed, seldom enough that answers come back in batches too.
 
 mod answers;
 pub mod flows;
@@ -34,6 +35,9 @@ use sending::{Datagram, Sender};
 
 /// The longest answer that is passed on: all that UDP can carry.
 const LONGEST_ANSWER: usize = 65_535;
+
+/// Nanoseconds that the queries of all batches leave by the same socket.
+const TURN: u64 = 5_000_000;
 
 /// Batches that one call works through before it gives TCP and the timers their turn.
 const ROUNDS: usize = 4;
@@ -71,6 +75,9 @@ pub struct UdpRelay<M: Memory> {
     flows: Flows,
     fingerprints: Fingerprints,
     ids: Ids,
+    /// The sockets in use, for IPv4 and IPv6, and when others are drawn.
+    in_use: [Option<usize>; 2],
+    turn_ends: u64,
     queries: Buffers,
     answers: Buffers,
     arrivals: Vec<Arrival>,
@@ -98,6 +105,8 @@ impl<M: Memory> UdpRelay<M> {
             flows: Flows::new(bounds.flows, sockets.len(), BACKEND_SLOTS),
             fingerprints: Fingerprints::new()?,
             ids: Ids::default(),
+            in_use: [None; 2],
+            turn_ends: 0,
             queries: Buffers::new(UDP_MAX, REPLY_EXTRA),
             answers: Buffers::new(LONGEST_ANSWER, 0),
             arrivals: Vec::with_capacity(BATCH),
@@ -153,14 +162,18 @@ impl<M: Memory> UdpRelay<M> {
         self.backends.take_recent()
     }
 
-    /// A random socket of the family of each backend that may be picked: one for IPv4, one for IPv6.
-    fn draw_sockets(&mut self) -> [Option<usize>; 2] {
-        let draw = self.ids.draw().map_or(0, usize::from);
-        [false, true].map(|ipv6| {
-            let count = self.sockets.iter().filter(|socket| socket.ipv6 == ipv6).count();
-            let nth = draw.checked_rem(count)?;
-            self.sockets.iter().enumerate().filter(|(_, socket)| socket.ipv6 == ipv6).nth(nth).map(|(index, _)| index)
-        })
+    /// The sockets that queries leave by at `now`: one for IPv4 and one for IPv6 backends, drawn at random for a turn.
+    fn sockets_in_use(&mut self, now: u64) -> [Option<usize>; 2] {
+        if now >= self.turn_ends {
+            self.turn_ends = now + TURN;
+            let draw = self.ids.draw().map_or(0, usize::from);
+            self.in_use = [false, true].map(|ipv6| {
+                let family = || self.sockets.iter().enumerate().filter(|(_, socket)| socket.ipv6 == ipv6);
+                let nth = draw.checked_rem(family().count())?;
+                family().nth(nth).map(|(index, _)| index)
+            });
+        }
+        self.in_use
     }
 }
 

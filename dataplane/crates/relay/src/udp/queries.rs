@@ -42,7 +42,7 @@ impl<M: Memory> UdpRelay<M> {
     }
 
     fn judge_batch(&mut self, listener: usize, arrivals: &[Arrival], now: u64) {
-        let sockets = self.draw_sockets();
+        let sockets = self.sockets_in_use(now);
         let mut forwards = std::mem::take(&mut self.forwards);
         self.tally.received(arrivals.len() as u64);
         for (slot, arrival) in arrivals.iter().enumerate() {
