@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from bench.figures import Figure, Run
 from bench.measure import axfr, drop, rss, tcp, udp, wire
 from bench.peers.programs import versions
 
-MEASUREMENTS: Mapping[str, Callable[[Run], list[Figure]]] = {
+MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
     "udp": udp.measure,
     "tcp": tcp.measure,
     "drop": drop.measure,
@@ -26,8 +27,9 @@ MEASUREMENTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "axfr": axfr.measure,
     "rss": rss.measure,
 }
-FULL = (5, 3.0)  # pairs, and seconds of one turn
+FULL = (5, 2.5)  # pairs, and seconds of one turn
 QUICK = (1, 1.0)
+QUIET = 0.5  # load average above which others are at work
 WIDTH = 160  # of the table in a file or a pipe
 HERE = Path(__file__).parent
 
@@ -51,11 +53,14 @@ def main(names: tuple[str, ...], only: tuple[str, ...], quick: bool) -> None:
     chosen = [name for name in MEASUREMENTS if name in {*names, *only}] or list(MEASUREMENTS)
     pairs, seconds = QUICK if quick else FULL
     taken = datetime.now(UTC)
+    load = os.getloadavg()[0]
+    if load > QUIET:
+        console.print(f"[yellow]The machine is not idle (load average {load:.1f}): the figures will be rough.[/]")
     with tempfile.TemporaryDirectory(prefix="zonegate-bench-") as directory:
         outcomes = tuple(
             _measure(name, Run(Path(directory), pairs, seconds, _teller(console, name))) for name in chosen
         )
-    results = report.Results(taken, machine.describe(), versions(), pairs, seconds, outcomes)
+    results = report.Results(taken, machine.describe(), versions(), pairs, seconds, load, outcomes)
     console.print(report.terminal(results))
     console.print(f"samples: {report.save(results, HERE / 'results').relative_to(HERE.parent)}")
     if len(chosen) == len(MEASUREMENTS) and not quick:

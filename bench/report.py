@@ -36,6 +36,7 @@ class Results(msgspec.Struct, frozen=True):
     peers: dict[str, str]  # name -> version
     pairs: int
     seconds: float
+    load: float  # average of the minute before
     outcomes: tuple[Outcome, ...]
     version: int = 1  # of this format
 
@@ -81,7 +82,8 @@ def markdown(results: Results) -> str:
     figures = [figure for outcome in results.outcomes for figure in outcome.figures]
     peers = ", ".join(f"{name} {number}" for name, number in sorted(results.peers.items()))
     lines = [
-        f"Taken on {results.taken:%-d %B %Y}: {results.machine}; {results.pairs} pairs of {results.seconds:g} s each.",
+        f"Taken on {results.taken:%-d %B %Y}: {results.machine}; {results.pairs} pairs of {results.seconds:g} s each; "
+        f"load average {results.load:.1f} at the beginning.",
         f"Peers: {peers}.",
         "",
         *_rows(

@@ -44,13 +44,17 @@ class Stand:
         """The two that are compared, in the order in which they take turns."""
         return {"dnsdist": self.dnsdist, "zonegate": self.zonegate}
 
-    def costed(self, run: Run, load: Load) -> dict[str, list[Sample]]:
-        """All three under a load, in turns; name -> samples.
+    @property
+    def all(self) -> Mapping[str, Side]:
+        """The proxies, and before them the server behind both."""
+        return {"NSD itself": self.nsd, **self.proxies}
+
+    def costed(self, run: Run, load: Load, sides: Mapping[str, Side]) -> dict[str, list[Sample]]:
+        """Sides under a load, in turns; name -> samples.
 
         Raises:
             BenchError: as `bench.dnsperf.costed`.
         """
-        sides = {"NSD itself": self.nsd, **self.proxies}
         return take_turns(
             run, {name: partial(costed, load, side.endpoint, side.pid) for name, side in sides.items()}, str
         )

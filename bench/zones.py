@@ -36,9 +36,9 @@ def small_zone(count: int = 10_000) -> str:
     return HEAD + "".join(f"{name} A {ip_address((10 << 24) + number)}\n" for number, name in enumerate(names(count)))
 
 
-def query_file(path: Path, count: int = 10_000) -> Path:
-    """A query for each name of `small_zone`, as dnsperf reads them; returns `path`."""
-    path.write_text("".join(f"{name}.{ZONE} A\n" for name in names(count)))
+def query_file(path: Path, count: int = 10_000, length: int | None = None) -> Path:
+    """A query for each name of `small_zone`, or those of one length, as dnsperf reads them; returns `path`."""
+    path.write_text("".join(f"{name}.{ZONE} A\n" for name in names(count) if length in (None, len(name))))
     return path
 
 

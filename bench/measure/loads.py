@@ -8,10 +8,10 @@ from bench.dnsperf import Answers, Sample
 from bench.figures import Figure, compared, middle
 
 
-def cost(transport: str, samples: Mapping[str, Sequence[Sample]], target: float) -> Figure:
+def cost(name: str, samples: Mapping[str, Sequence[Sample]], target: float | None = None) -> Figure:
     """CPU a query, zonegate's as a multiple of dnsdist's."""
     ours, theirs = ([sample.cpu_us for sample in samples[side]] for side in ("zonegate", "dnsdist"))
-    return compared(f"{transport}: CPU a query", ("zonegate", ours), ("dnsdist", theirs), "µs", target)
+    return compared(name, ("zonegate", ours), ("dnsdist", theirs), "µs", target)
 
 
 def lost(name: str, found: Sequence[Answers], detail: str, target: float | None = None) -> Figure:

@@ -17,10 +17,11 @@ def measure(run: Run) -> list[Figure]:
         BenchError: a program is missing or failed.
     """
     with stand(run, "tcp") as ground:
-        samples = ground.costed(run, Load(ground.queries, clients=8, in_flight=100, seconds=run.seconds, mode="tcp"))
+        load = Load(ground.queries, clients=8, in_flight=100, seconds=run.seconds, mode="tcp")
+        samples = ground.costed(run, load, ground.all)
     answers = [sample.answers for sample in samples["zonegate"]]
     return [
-        cost("TCP", samples, CPU_TARGET),
+        cost("TCP: CPU a query", samples, CPU_TARGET),
         lost("TCP: lost", answers, "8 connections, 100 in flight", 0),
         *rates("TCP", samples),
     ]

@@ -14,8 +14,10 @@ from bench.dnsperf import Load, ask
 from bench.figures import Figure, Run, middle, take_turns
 from bench.measure.loads import cost, lost, rates
 from bench.stand import Stand, stand
+from bench.zones import query_file
 
 CPU_TARGET = 0.60  # × dnsdist
+EQUAL = 9  # letters of a first label: queries of one length, which leave a batch in one message
 KIND = "8 clients, 500 in flight"
 
 
@@ -27,13 +29,16 @@ def measure(run: Run) -> list[Figure]:
     """
     with stand(run, "udp") as ground:
         load = Load(ground.queries, clients=8, in_flight=500, seconds=run.seconds)
-        samples = ground.costed(run, load)
+        samples = ground.costed(run, load, ground.all)
+        equal = replace(load, queries=query_file(run.directory / "equal", length=EQUAL))
+        alike = ground.costed(run, equal, ground.proxies)
         rate = median(sample.answers.kqps for sample in samples["dnsdist"]) * 1000
         steady = _at_rate(run, ground, replace(load, rate=rate))
-        latency = _latency(run, ground, replace(load, clients=1, in_flight=1))
+        latency = _latency(run, ground, replace(load, clients=1, in_flight=1, seconds=run.seconds / 3))
     return [
-        cost("UDP", samples, CPU_TARGET),
+        cost("UDP: CPU a query", samples, CPU_TARGET),
         steady,
+        cost("UDP: CPU a query, all names of equal length", alike),
         lost("UDP: lost at full load, zonegate", [sample.answers for sample in samples["zonegate"]], KIND),
         lost("UDP: lost at full load, dnsdist", [sample.answers for sample in samples["dnsdist"]], KIND),
         *rates("UDP", samples),
@@ -53,10 +58,9 @@ def _at_rate(run: Run, ground: Stand, load: Load) -> Figure:
 
 
 def _latency(run: Run, ground: Stand, load: Load) -> list[Figure]:
-    sides = {"NSD itself": ground.nsd, **ground.proxies}
     found = take_turns(
         run,
-        {name: partial(ask, load, side.endpoint) for name, side in sides.items()},
+        {name: partial(ask, load, side.endpoint) for name, side in ground.all.items()},
         lambda answers: f"{1e6 * answers.latency:.0f} µs",
     )
     return [

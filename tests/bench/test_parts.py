@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from bench.__main__ import MEASUREMENTS, main
 from bench.errors import BenchError
+from bench.figures import Figure, Run
 from bench.machine import describe, kernel, processor
 from bench.measure.wire import TYPICAL, estimates
 from bench.peers.dnsdist import Dnsdist
@@ -33,6 +34,9 @@ def test_every_query_has_its_name_in_the_zone(tmp_path: Path) -> None:
     for line in lines:
         name, rdtype = line.split()
         assert zone.find_rdataset(f"{name}.", rdtype)
+    some = query_file(tmp_path / "some", 50, length=9).read_text().splitlines()
+    assert 0 < len(some) < 50
+    assert {len(line) for line in some} == {len(f"123456789.{ZONE} A")}
 
 
 def test_the_large_zone_has_four_records_besides_its_hosts() -> None:
@@ -79,6 +83,22 @@ def test_dnsdist_gets_the_settings_that_the_figures_name(tmp_path: Path) -> None
     assert "MaxQPSIPRule" not in plain
     limited = Dnsdist(tmp_path, backend, ZONE, limit=100).configuration()
     assert "addAction(MaxQPSIPRule(100, 32, 64), DropAction())" in limited
+
+
+def test_what_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def missing(run: Run) -> list[Figure]:
+        raise BenchError(f"dnsdist is not installed; {run.pairs} pairs will not be measured")
+
+    monkeypatch.setitem(MEASUREMENTS, "tcp", missing)
+    monkeypatch.setitem(MEASUREMENTS, "rss", lambda run: [Figure("memory: RSS", 50.0, "MB", 60.0)])
+    monkeypatch.setattr("bench.__main__.HERE", tmp_path / "bench")
+    done = CliRunner().invoke(main, ["--quick", "--only", "rss", "tcp"])
+    assert done.exit_code == 1
+    assert "dnsdist is not installed; 1 pairs" in done.output
+    assert "met" in done.output
+    (saved,) = (tmp_path / "bench" / "results").iterdir()
+    names = {outcome["name"]: bool(outcome["error"]) for outcome in json.loads(saved.read_text())["outcomes"]}
+    assert names == {"tcp": True, "rss": False}
 
 
 def test_the_command_explains_itself() -> None:

@@ -25,13 +25,14 @@ RESULTS = report.Results(
     {"nsd": "4.6.1", "dnsdist": "1.7.3"},
     5,
     3.0,
+    0.25,
     (report.Outcome("udp", 61.5, FIGURES), report.Outcome("tcp", 0.1, error="dnsdist is not installed\nmore")),
 )
 
 
 def test_the_markdown_has_each_figure_with_target_reached_and_verdict() -> None:
     lines = report.markdown(RESULTS).splitlines()
-    assert lines[0] == "Taken on 20 November 2026: 2 cores; 5 pairs of 3 s each."
+    assert lines[0] == "Taken on 20 November 2026: 2 cores; 5 pairs of 3 s each; load average 0.2 at the beginning."
     assert lines[1] == "Peers: dnsdist 1.7.3, nsd 4.6.1."
     cost = "| UDP: CPU a query | ≤ 0.60 × dnsdist | 0.51 × dnsdist | **met** | 5 µs against 10 µs \\| both |"
     assert lines.index(cost) < lines.index("| UDP: lost | ≤ 0 | 1,234 | **missed** |  |")
