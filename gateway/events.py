@@ -22,6 +22,9 @@ _WARNINGS = {
     "restart-needed",
     "unhealthy",
 }
+_RENAMED = {"traceback": "exception"}
+"""Structlog writes `exception` as the lines that it has."""
+
 _NAMES = 256
 _OTHER = "other"
 
@@ -38,6 +41,8 @@ class EventSink:
         known = name if name in self.counts or len(self.counts) < _NAMES else _OTHER
         self.counts[known] += count
         extra = {"count": count} if count > 1 else {}
-        given = {key: value for key, value in fields.items() if key not in {"event", "level", "count"}}
+        given = {
+            _RENAMED.get(key, key): value for key, value in fields.items() if key not in {"event", "level", "count"}
+        }
         write = self.logger.warning if name.rpartition(".")[2] in _WARNINGS else self.logger.info
         write(name, **given, **extra)

@@ -19,7 +19,7 @@ from gateway.settings import LogSettings
 
 Logger = structlog.typing.FilteringBoundLogger
 
-_LONGEST = 4096
+_LONGEST = 16_384
 
 
 def configure(settings: LogSettings) -> Logger:
@@ -66,7 +66,8 @@ class _Limit:
 def _escape(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in entry.items():
         if isinstance(value, str):
-            entry[name] = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value[:_LONGEST])
+            kept = "\n" if name == "exception" else ""
+            entry[name] = "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in value[:_LONGEST])
     return entry
 
 

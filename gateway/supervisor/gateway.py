@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 GRACE = 10.0
 """Seconds that a drain may take to answer what is in flight."""
 
+_SHOWN = 50
+"""Problems of a rejected configuration that are logged; the answer to the reload has them all."""
+
 
 class Supervisor:
     """One gateway. It is also what the admin API asks, and the source of the metrics."""
@@ -226,7 +229,7 @@ class Supervisor:
             changes = compare(self.settings, loaded.settings)
             restarted = await self._take(changes.effective) if changes.changed else []
         except ConfigError as error:
-            self._events.emit("config.rejected", {"problems": str(error)})
+            self._events.emit("config.rejected", {"problems": [str(problem) for problem in error.problems[:_SHOWN]]})
             return ReloadReport(ok=False, problems=error.problems)
         changed, restart = changes.changed, changes.restart
         self._events.emit("config.reloaded", {"serial": self.serial, "changed": list(changed), "restarted": restarted})

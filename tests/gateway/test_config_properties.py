@@ -58,11 +58,13 @@ def outcome(content: bytes) -> str:
 
 
 @given(st.binary(max_size=300))
+@settings(deadline=None)  # the CPUs are shared
 def test_any_bytes(content: bytes) -> None:
     outcome(content)
 
 
 @given(st.text(max_size=300) | st.lists(TOKENS | WORDS, max_size=40).map("".join))
+@settings(deadline=None)  # the CPUs are shared
 def test_any_text(text: str) -> None:
     outcome(text.encode("utf-8", "surrogatepass"))
 
@@ -103,7 +105,7 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 @given(mutated())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_a_mutated_configuration(text: str) -> None:
     shown = outcome(text.encode("utf-8", "surrogatepass"))
     assert not any(secret in shown for secret in PLANTED if secret_in_place(text, secret))
@@ -116,6 +118,7 @@ def secret_in_place(text: str, secret: str) -> bool:
 
 
 @given(st.integers(0, 10))
+@settings(deadline=None)  # the CPUs are shared
 def test_every_line_of_a_tree_is_found(gap: int) -> None:
     text = FULL.replace("\n", "\n" * (gap + 1))
     positions = Positions(text.encode())
@@ -136,6 +139,7 @@ def test_every_line_of_a_tree_is_found(gap: int) -> None:
 
 
 @given(mutated())
+@settings(deadline=None)  # the CPUs are shared
 def test_settings_travel_as_a_plain_tree_unchanged(text: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "zonegate.toml"

@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import ipc
@@ -35,6 +35,7 @@ def feed(reader: ipc.FrameReader, data: bytes) -> list[Any]:
 
 
 @given(st.lists(messages, max_size=6), st.lists(st.integers(0, 2000), max_size=8))
+@settings(deadline=None)  # the CPUs are shared
 def test_any_chunking_gives_the_same_messages(sent: list[Any], cuts: list[int]) -> None:
     data = b"".join(map(ipc.encode, sent))
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -44,6 +45,7 @@ def test_any_chunking_gives_the_same_messages(sent: list[Any], cuts: list[int]) 
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)  # the CPUs are shared
 def test_any_bytes_are_messages_or_a_channel_error(data: bytes) -> None:
     try:
         feed(ipc.FrameReader(), data)

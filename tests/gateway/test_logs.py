@@ -65,6 +65,14 @@ def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]
     assert "plantedplanted" not in text
 
 
+def test_a_value_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    sink = EventSink(configure(LogSettings()))
+    sink.emit("x.failed", {"error": "a\n2026-01-01 [info] forged", "traceback": "line 1\nline 2"})
+    lines = capsys.readouterr().err.splitlines()
+    assert not any(line.startswith("2026-01-01 [info]") for line in lines)
+    assert "line 2" in lines
+
+
 def test_a_flood_is_cut_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
     logger = configure(LogSettings(format="json"))
     for _ in range(10_000):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.repeats import BURST, EventLimiter, RepeatLimiter
@@ -11,6 +11,7 @@ steps = st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 2)), max_size=200
 
 
 @given(steps)
+@settings(deadline=None)  # the CPUs are shared
 def test_counts_add_up_and_the_rate_holds(events: list[tuple[str, float]]) -> None:
     limiter = RepeatLimiter(burst=5, rate=1.0)
     now = 0.0
