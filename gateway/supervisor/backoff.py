@@ -6,11 +6,12 @@ STABLE = 10.0
 """Seconds of life after which a crash counts as the first again."""
 
 _FIRST = 0.1
-_LONGEST = 10.0
+_LONGEST = 2.0
+"""Not longer: the kernel goes on giving the worker its share of the clients (SO_REUSEPORT), and they wait."""
 
 
 class Backoff:
-    """Gives the delays 0, 0.1, 0.2, 0.4 … 10 seconds for crashes in quick succession."""
+    """Gives the delays 0, 0.1, 0.2, 0.4 … 2 seconds for crashes in quick succession."""
 
     def __init__(self) -> None:
         self._quick = 0

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from gateway import ipc
-from gateway.errors import GatewayError, StartError
+from gateway.errors import ChannelError, GatewayError, StartError
 from gateway.state import Phase, ProcessState
 from gateway.supervisor.backoff import Backoff
 
@@ -235,12 +235,12 @@ class Child:
                 self._signal(signal.SIGKILL)
 
     def _closed(self, error: Exception | None) -> None:
-        """The channel ended. A process without it is of no use; if it doesn't end by itself, it is ended."""
+        """The channel ended, usually because the process did. One that stays silent without it is killed as hung."""
         self._channel = None
         for waiting in self._reloads.values():
             if not waiting.done():
                 waiting.set_result("it ended before it answered")
-        if error is not None:
+        if isinstance(error, ChannelError):
             self._emit("process.error", {"process": self.role.name, "error": str(error)}, 1)
             self._signal(signal.SIGKILL)
 
