@@ -62,7 +62,7 @@ class SharedMemory:
 
 @final
 class Policy:
-    """The compiled filters: immutable, shared by the relays of a worker. `filters.policy` makes it from the settings."""
+    """The compiled filters: immutable, shared by the relays of a worker. `filters.policy` makes it from settings."""
 
     def __new__(
         cls,
@@ -153,6 +153,7 @@ class UdpRelay:
 
     def outstanding(self) -> list[tuple[int, int]]:
         """Slot and unanswered queries of each backend."""
+
 @final
 class StreamRelay:
     """The TCP relay of one worker, without its sockets: it hears what happened to them, and says what to write and do.
