@@ -153,14 +153,13 @@ class Child:
         self._heard, self._failure = self._born, ""
         try:
             process = await self._spawn()
-        except (OSError, GatewayError) as error:
-            self._failure = str(error)
-            return os.EX_OSERR
-        self._process = process
-        try:
+            self._process = process
             if self._ending.is_set():  # told to end while it was being started
                 self._signal(signal.SIGKILL)
             await self._watch(asyncio.create_task(process.wait(), name=f"exit of {self.role.name}"))
+        except (OSError, GatewayError) as error:
+            self._failure = str(error)
+            return os.EX_OSERR
         finally:
             self._process = None
             if self._channel is not None:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -179,7 +180,18 @@ class Supervisor:
         role = Role(name=name, kind=kind, index=index, start=lambda: self._first_message(kind, index))
         child = Child(role, self._events.emit, command=self._command, limits=self._limits)
         self._children.append(child)
-        self._lives.add(asyncio.create_task(child.run(), name=name))
+        life = asyncio.create_task(child.run(), name=name)
+        life.add_done_callback(self._on_life_end)
+        self._lives.add(life)
+
+    def _on_life_end(self, life: asyncio.Task[None]) -> None:
+        """A fault of our own in watching a process must not leave it unwatched: better end, and be started again."""
+        error = None if life.cancelled() else life.exception()
+        if error is not None:
+            trace = "".join(traceback.format_exception(error))
+            self._events.emit("gateway.failed", {"error": str(error), "traceback": trace})
+            self._forced = True
+            self._stop.set()
 
     def _first_message(self, kind: Literal["ingress", "transfer"], index: int) -> ipc.Start:
         if self._doors is None:
