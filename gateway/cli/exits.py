@@ -23,7 +23,7 @@ _KEY_SIZES = {
 _EXIT_EPILOG = """\
 \b
 Examples:
-  zonegate exit-key > exit.key && chmod 600 exit.key
+  zonegate exit-key --output exit.key
   zonegate exit --listen 0.0.0.0:8388 --key-file exit.key --allow 203.0.113.5/32:53
   zonegate exit --config zonegate.toml
 
@@ -38,7 +38,7 @@ Examples:
 """
 
 
-@click.command("exit", epilog=_EXIT_EPILOG)
+@click.command("exit", epilog=_EXIT_EPILOG, short_help="Run only the far end of tunnels.")
 @click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="Take [exit], [admin] and [log] from FILE."
 )

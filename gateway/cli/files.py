@@ -32,7 +32,7 @@ Examples:
 """
 
 
-@click.command(epilog=_CHECK_EPILOG)
+@click.command(epilog=_CHECK_EPILOG, short_help="Say all that is wrong with a configuration.")
 @click.argument("file", type=click.Path(path_type=Path), default=default_file)
 @json_option
 def check(file: Path, as_json: bool) -> None:

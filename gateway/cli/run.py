@@ -22,7 +22,7 @@ Signals:
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Run the gateway.")
 @config_option
 def run(file: Path) -> None:
     """Run the gateway: ingress workers, forwarders and exit, whatever is configured."""
