@@ -21,7 +21,7 @@ import dns.rrset
 import dns.tsig
 import dns.update
 import pytest
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from dataplane import Reading, check_message
@@ -115,6 +115,7 @@ def agree(wire: bytes, ours: Reading, theirs: dns.message.Message) -> None:
     assert ours.signed or not theirs.had_tsig, wire.hex()
 
 
+@settings(deadline=None)
 @given(honest_messages(), st.sampled_from(["tcp", "tls"]))
 def test_honest_messages_are_accepted_and_read_alike(message: dns.message.Message, transport: str) -> None:
     wire = message.to_wire(max_size=65535)
@@ -147,6 +148,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(wire)
 
 
+@settings(deadline=None)
 @given(st.one_of(mutated(), st.binary(max_size=100)), st.sampled_from(["udp", "tcp"]))
 def test_mutated_messages_are_read_alike_or_refused(wire: bytes, transport: str) -> None:
     ours, reason, reply = check_message(wire, transport)

@@ -1,12 +1,13 @@
 //! Invariant: whatever bytes a client sends, over whatever transport and under whatever settings, the wire check
 //! - returns, and does not panic;
-//! - lets nothing pass that has QR or an RCODE set, or a name that is not one whole uncompressed name of at most 255 bytes;
+//! - lets nothing pass that has QR or an RCODE set, or a name that is not one whole uncompressed name of at most 255
+//!   bytes;
 //! - never asks for a reply to a response;
-//! - asks only for replies that can be written, are no longer than the message and an OPT, and pass as answers with the same
-//!   ID, opcode and question. Such a reply is never taken for a query.
+//! - asks only for replies that can be written, are no longer than the message and an OPT, and pass as answers with the
+//!   same ID, opcode and question. Such a reply is never taken for a query.
 //!
-//! The first byte of the input chooses transport and settings, the second what the rest is: the message itself, or pairs of place and
-//! value that change a good one.
+//! The first byte of the input chooses transport and settings, the second what the rest is: the message itself, or
+//! pairs of place and value that change a good one.
 
 #![no_main]
 

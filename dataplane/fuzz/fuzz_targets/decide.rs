@@ -1,11 +1,12 @@
 //! Invariant: whatever clients send, in whatever order and at whatever times, the engine
 //! - gives a verdict, and does not panic;
 //! - forwards nothing but what the wire check passes, lies in a served zone and is granted;
-//! - in any second forwards no more than burst + rate queries that share a bucket, and gives no more error replies than the budget;
+//! - in any second forwards no more than burst + rate queries that share a bucket, and gives no more error replies than
+//!   the budget;
 //! - keeps the books: received = forwarded + replied + dropped + shed.
 //!
-//! The input is a sequence of messages: selector, time step, last byte of the client's address, length, bytes. The bytes are the
-//! message, or, if the selector's highest bit is set, pairs of place and value that change a good query.
+//! The input is a sequence of messages: selector, time step, last byte of the client's address, length, bytes. The
+//! bytes are the message, or, if the selector's highest bit is set, pairs of place and value that change a good query.
 
 #![no_main]
 

@@ -1,7 +1,8 @@
-//! The error budget: how many error replies are given before faulty messages are dropped instead (row 20 of the wire check).
+//! The error budget: how many error replies are given before faulty messages are dropped instead (row 20 of the wire
+//! check).
 //!
-//! A forged source makes us send errors to whom it names; the budget bounds that, in total and towards each /24 and /56.
-//! Datagrams and streams have a budget each, so that forged datagrams can't use up that of real connections.
+//! A forged source makes us send errors to whom it names; the budget bounds that, in total and towards each /24 and
+//! /56. Datagrams and streams have a budget each, so that forged datagrams can't use up that of real connections.
 
 use crate::decide::Client;
 use crate::gcra::Bucket;

@@ -3,8 +3,8 @@
 //! One identity holds at rest, for each transport: received = forwarded + replied + dropped + shed. The received cell
 //! is counted apart from the verdicts, so that the identity can fail and be tested.
 //!
-//! Each worker is the only writer of its own cells: a count is a load and a store without a locked instruction. Readers see
-//! whole words; between the load of two cells a worker may have counted on.
+//! Each worker is the only writer of its own cells: a count is a load and a store without a locked instruction. Readers
+//! see whole words; between the load of two cells a worker may have counted on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,10 +1,10 @@
 //! The decision about one message.
 //!
 //! Two choices, with their reasons:
-//! - A faulty message takes nothing from the rate limits. It never reaches a backend, what it costs is one error reply, and
-//!   those have their own, tighter budget.
-//! - A truncated reply is no error. It is no longer than the query and takes nothing from the error budget, but one to ANY passes the
-//!   limits that need no question, so that a `drop` limit silences a flood of those too.
+//! - A faulty message takes nothing from the rate limits. It never reaches a backend, what it costs is one error reply,
+//!   and those have their own, tighter budget.
+//! - A truncated reply is no error. It is no longer than the query and takes nothing from the error budget, but one to
+//!   ANY passes the limits that need no question, so that a `drop` limit silences a flood of those too.
 
 use std::net::IpAddr;
 
@@ -69,7 +69,8 @@ impl Verdict<'_> {
     }
 }
 
-/// Decides about `message`, which `client` sent. `now` is CLOCK_MONOTONIC in nanoseconds, the same clock in all workers.
+/// Decides about `message`, which `client` sent. `now` is CLOCK_MONOTONIC in nanoseconds, the same clock in all
+/// workers.
 #[inline]
 pub fn decide<'m>(policy: &Policy, limits: &Limits<'_>, message: &'m [u8], client: &Client, now: u64) -> Verdict<'m> {
     if let Some(reason) = source::fault(client) {

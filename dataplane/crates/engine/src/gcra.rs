@@ -1,7 +1,8 @@
 //! A token bucket as one number: the generic cell rate algorithm (ITU-T I.371, virtual scheduling).
 //!
-//! The number is the theoretical arrival time: when the bucket will be full again. A query costs one interval; it is let in if
-//! the debt that stands before it is at most `burst - 1` intervals. Integers in nanoseconds, so nothing drifts.
+//! The number is the theoretical arrival time: when the bucket will be full again. A query costs one interval; it is
+//! let in if the debt that stands before it is at most `burst - 1` intervals. Integers in nanoseconds, so nothing
+//! drifts.
 
 /// Nanoseconds of a second.
 pub const SECOND: u64 = 1_000_000_000;

@@ -6,8 +6,9 @@
 //!  | counters of worker 0 | counters of worker 1 | ...      each a whole number of cache lines
 //!  | set 0: lock, 7 keys, 7 arrival times | set 1 | ...     two cache lines a set
 //! ```
-//! Whoever attaches checks the header against the length of what it was given; the sizes of the enums are part of the version,
-//! so a memory of another build is an error and never misread. The words are atomics, so nothing here can be torn.
+//! Whoever attaches checks the header against the length of what it was given; the sizes of the enums are part of the
+//! version, so a memory of another build is an error and never misread. The words are atomics, so nothing here can be
+//! torn.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +35,8 @@ pub const BACKEND_SLOTS: usize = 64;
 
 /// "zonegate" in ASCII.
 const MAGIC: u64 = 0x7a6f_6e65_6761_7465;
-/// Raised with every change of the layout; the numbers of counters make it differ between builds that count differently.
+/// Raised with every change of the layout; the numbers of counters make it differ between builds that count
+/// differently.
 const VERSION: u64 = 1 << 48 | (Reason::COUNT as u64) << 32 | (Io::COUNT as u64) << 16 | MAX_LIMITS as u64;
 const HEADER: usize = 16;
 const SECRET: usize = 8;
@@ -124,8 +126,8 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Writes the header into fresh (zero) memory. `secret` is 32 random bytes: it keys the hash of the limits, so that nobody
-    /// outside can choose clients or names that share a bucket.
+    /// Writes the header into fresh (zero) memory. `secret` is 32 random bytes: it keys the hash of the limits, so that
+    /// nobody outside can choose clients or names that share a bucket.
     ///
     /// # Errors
     /// [`LayoutError::Short`].

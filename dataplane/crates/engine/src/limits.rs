@@ -1,7 +1,7 @@
 //! Rate limits: what shares a bucket, and what happens to a query over the limit.
 //!
-//! A `truncate` limit applies to UDP alone: the truncated reply sends an honest client to TCP, where the same limit must
-//! not meet it again. The other actions apply to every transport.
+//! A `truncate` limit applies to UDP alone: the truncated reply sends an honest client to TCP, where the same limit
+//! must not meet it again. The other actions apply to every transport.
 
 use std::net::IpAddr;
 
@@ -50,8 +50,8 @@ pub struct RateLimit {
     pub action: Action,
 }
 
-/// Bytes that name a bucket's family: kind, ordinal, prefix length, IP version, rate, burst. A limit that a reload leaves as it is
-/// keeps its buckets, and a changed one begins with full ones.
+/// Bytes that name a bucket's family: kind, ordinal, prefix length, IP version, rate, burst. A limit that a reload
+/// leaves as it is keeps its buckets, and a changed one begins with full ones.
 type Tag = [u8; 12];
 
 pub(crate) const fn tag(kind: u8, ordinal: u8, prefix: u8, version: u8, rate: u32, burst: u32) -> Tag {

@@ -1,7 +1,7 @@
 //! Where a query can't come from (rows 18 and 19 of the wire check).
 //!
-//! The address is the real one: on a socket for both families the kernel shows IPv4 as `::ffff:a.b.c.d`, and the relay has
-//! unwrapped that. What still looks like IPv4 within IPv6 here was forged on the wire.
+//! The address is the real one: on a socket for both families the kernel shows IPv4 as `::ffff:a.b.c.d`, and the relay
+//! has unwrapped that. What still looks like IPv4 within IPv6 here was forged on the wire.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -49,8 +49,8 @@ fn holds_v4(address: Ipv6Addr) -> bool {
     upper == 0xffff || (upper == 0 && !address.is_loopback())
 }
 
-/// Whether no error reply may go to this client (row 20): its service would answer with another one, or the message, itself an
-/// error, may be the reply of a server to a forged query.
+/// Whether no error reply may go to this client (row 20): its service would answer with another one, or the message,
+/// itself an error, may be the reply of a server to a forged query.
 #[inline]
 pub(crate) fn is_deaf_to_errors(client: &Client, reason: Reason) -> bool {
     !client.transport.is_stream() && (client.port == KPASSWD || (client.port == DOMAIN && reason == Reason::RcodeSet))

@@ -4,14 +4,16 @@
 //!  set: | lock | key 0 .. key 6 |      one cache line; the keyed hash of a bucket chooses its set
 //!       |      | arrival 0 .. 6 |      another: the theoretical arrival times
 //! ```
-//! To charge a bucket that is there takes one compare-and-swap of its arrival time and waits for nobody. Only to claim a way
-//! for a new bucket a worker locks the set, for some nanoseconds, so that no two ways are ever claimed for one bucket.
+//! To charge a bucket that is there takes one compare-and-swap of its arrival time and waits for nobody. Only to claim
+//! a way for a new bucket a worker locks the set, for some nanoseconds, so that no two ways are ever claimed for one
+//! bucket.
 //!
-//! A bucket whose arrival time has passed is full, which is also what a new one is: it carries no information. The way with the
-//! earliest arrival is taken, so debts are forgotten only when all seven of a set are in debt, and that is counted.
+//! A bucket whose arrival time has passed is full, which is also what a new one is: it carries no information. The way
+//! with the earliest arrival is taken, so debts are forgotten only when all seven of a set are in debt, and that is
+//! counted.
 //!
-//! A worker may be killed at any point. A set that it had locked is taken over by the next one that waits long enough; the words
-//! it left are valid in any combination.
+//! A worker may be killed at any point. A set that it had locked is taken over by the next one that waits long enough;
+//! the words it left are valid in any combination.
 
 use std::hash::Hasher;
 use std::hint::spin_loop;
@@ -33,7 +35,8 @@ pub(crate) const SET_WORDS: usize = 16;
 const ATTEMPTS: usize = 16;
 /// Looks at a locked set before the processor is given to others, who may include the holder.
 const SPINS: u32 = 64;
-/// Looks at a set that the same holder keeps locked until that holder counts as dead: some milliseconds, where nanoseconds are normal.
+/// Looks at a set that the same holder keeps locked until that holder counts as dead: some milliseconds, where
+/// nanoseconds are normal.
 const PATIENCE: u32 = 10_000;
 
 pub(crate) type Set = [AtomicU64; SET_WORDS];
@@ -160,8 +163,8 @@ impl<'s> Ways<'s> {
         earliest
     }
 
-    /// Waits for the lock and takes it; returns what `unlock` needs. The word is odd while the set is locked, and each holder
-    /// leaves another value, so that a waiter can tell one patient holder from many brisk ones.
+    /// Waits for the lock and takes it; returns what `unlock` needs. The word is odd while the set is locked, and each
+    /// holder leaves another value, so that a waiter can tell one patient holder from many brisk ones.
     fn lock(self) -> u64 {
         let mut seen = self.lock.load(SeqCst);
         let mut looks = 0;

@@ -1,8 +1,9 @@
 //! The served zones: which one a name lies in.
 //!
-//! The set is built once and never changes. A lookup walks the labels of the name from the left and looks up the suffix only
-//! where some zone has just as many labels, so that one zone and a hundred thousand cost nearly the same: a few nanoseconds.
-//! The table is open-addressed and at most half full. Its hash needs no secret: outsiders choose what is looked up, not what is in it.
+//! The set is built once and never changes. A lookup walks the labels of the name from the left and looks up the suffix
+//! only where some zone has just as many labels, so that one zone and a hundred thousand cost nearly the same: a few
+//! nanoseconds. The table is open-addressed and at most half full. Its hash needs no secret: outsiders choose what is
+//! looked up, not what is in it.
 
 use wire::Question;
 use wire::name::{MAX_NAME, equal, labels, skip_plain};
@@ -107,7 +108,8 @@ impl Zones {
     }
 }
 
-/// A hash that does not see case: setting bit 5 of every byte makes letters equal (and some other bytes, which [`equal`] tells apart).
+/// A hash that does not see case: setting bit 5 of every byte makes letters equal (and some other bytes, which
+/// [`equal`] tells apart).
 #[inline]
 fn fold(name: &[u8]) -> u64 {
     const CASE: u64 = 0x2020_2020_2020_2020;

@@ -1,4 +1,5 @@
-//! Rate limits: what shares a bucket, and that exactly burst + rate * time is let in, whoever asks and from however many threads.
+//! Rate limits: what shares a bucket, and that exactly burst + rate * time is let in, whoever asks and from however
+//! many threads.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The wire check: what a client may send.
+//! The wire check: what a client may send. Every rule has a row in `docs/wire-check.md`.
 //!
 //! The order is that of the message, with one exception: the opcode is judged before the counts, because other opcodes
 //! give the sections another meaning. Structure comes before meaning, so that a message which is both broken and
@@ -43,8 +43,8 @@ const fn choose(choice: Choice, reason: Reason) -> Result<(), Refusal> {
 
 /// Checks a message that a client sent.
 ///
-/// `message` is the DNS message alone, without the length prefix of a stream. Over a stream [`Reaction::Drop`] means that the
-/// connection is of no further use: no honest client sends such a message.
+/// `message` is the DNS message alone, without the length prefix of a stream. Over a stream [`Reaction::Drop`] means
+/// that the connection is of no further use: no honest client sends such a message.
 ///
 /// # Errors
 /// A [`Fault`] with the first rule that the message breaks and the reaction to it.

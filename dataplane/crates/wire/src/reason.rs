@@ -9,7 +9,8 @@ crate::labelled! {
         // The header.
         /// Fewer than the 12 bytes of a header (RFC 1035 section 4.1.1).
         TooShort = "too-short",
-        /// Larger than a datagram, or a message of its opcode over a stream, may be; or the datagram was cut by the kernel.
+        /// Larger than a datagram, or a message of its opcode over a stream, may be; or the datagram was cut by the
+        /// kernel.
         TooLarge = "too-large",
         /// QR is set: not a query. Answering it could start a loop.
         IsResponse = "is-response",
@@ -41,7 +42,8 @@ crate::labelled! {
         QuestionCut = "question-cut",
 
         // The records.
-        /// An owner name that is too long, cut, of an unknown label type, or whose pointer leads not strictly backwards.
+        /// An owner name that is too long, cut, of an unknown label type, or whose pointer leads not strictly
+        /// backwards.
         RecordName = "record-name",
         /// A record runs past the end of the message.
         RecordCut = "record-cut",
@@ -51,7 +53,8 @@ crate::labelled! {
         OptDuplicate = "opt-duplicate",
         /// The owner of OPT is not the root (RFC 6891 section 6.1.2).
         OptOwner = "opt-owner",
-        /// TSIG or SIG(0) is not the last record of the additional section (RFC 8945 section 5.1, RFC 2931 section 3.1).
+        /// TSIG or SIG(0) is not the last record of the additional section (RFC 8945 section 5.1, RFC 2931 section
+        /// 3.1).
         SignatureMisplaced = "signature-misplaced",
         /// The class of TSIG is not ANY (RFC 8945 section 4.2).
         TsigClass = "tsig-class",
@@ -83,9 +86,11 @@ crate::labelled! {
         ClassRefused = "class-refused",
 
         // The source.
-        /// Source port 0, or that of a service that would answer our reply: echo, daytime, chargen, time; an error to kpasswd.
+        /// Source port 0, or that of a service that would answer our reply: echo, daytime, chargen, time; an error to
+        /// kpasswd.
         SourcePort = "source-port",
-        /// A source that no query can come from: unspecified, multicast, broadcast, loopback from outside, IPv4 within IPv6.
+        /// A source that no query can come from: unspecified, multicast, broadcast, loopback from outside, IPv4 within
+        /// IPv6.
         SourceAddress = "source-address",
         /// Our own address and port (LAND).
         OwnAddress = "own-address",

@@ -16,9 +16,9 @@ const DNSSEC_OK: u8 = 0x80;
 
 /// Turns the query at the start of `buffer` into a reply with `rcode` (12 bits) and returns its length.
 ///
-/// ID, opcode, RD and CD (RFC 4035 section 3.1.6) stay, QR is set, the question is kept as far as `echo` says, everything
-/// else goes. OPT is added if `echo` has one, with its DO bit (RFC 3225 section 3). Without OPT only the lower 4 bits of
-/// `rcode` can be said. Returns 0, and leaves the buffer alone, if the reply does not fit; a buffer of
+/// ID, opcode, RD and CD (RFC 4035 section 3.1.6) stay, QR is set, the question is kept as far as `echo` says,
+/// everything else goes. OPT is added if `echo` has one, with its DO bit (RFC 3225 section 3). Without OPT only the
+/// lower 4 bits of `rcode` can be said. Returns 0, and leaves the buffer alone, if the reply does not fit; a buffer of
 /// `12 + question_len + REPLY_EXTRA` bytes always does.
 #[inline]
 pub fn write_reply(buffer: &mut [u8], echo: Echo, rcode: u16, truncated: bool) -> usize {

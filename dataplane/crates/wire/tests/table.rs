@@ -1,4 +1,4 @@
-//! The wire-check table, row by row: what is sent, over what, and what is said to it.
+//! The table of `docs/wire-check.md`, row by row: what is sent, over what, and what is said to it.
 //!
 //! `ok` passes, `drop` stays silent, the others are the RCODE of the reply; `tc` is an empty truncated reply.
 
@@ -398,4 +398,12 @@ fn a_fault_tells_what_may_be_echoed() {
     assert_eq!(in_records.edns.map(|edns| edns.udp_size), Some(1232));
     let meaning = fault(&Message::query(0).opt(&[]));
     assert_eq!((meaning.question_len, meaning.edns.is_some()), (21, true));
+}
+
+#[test]
+fn every_reason_stands_in_the_documentation() {
+    let page = include_str!("../../../../docs/wire-check.md");
+    for reason in Reason::ALL {
+        assert!(page.contains(&format!("`{}`", reason.label())), "{}", reason.label());
+    }
 }
