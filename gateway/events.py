@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from gateway.logs import Logger
+from gateway.settings import LogSettings
+
+if TYPE_CHECKING:
+    from gateway.logs import Logger
 
 _WARNINGS = {
     "crashed",
@@ -32,9 +36,23 @@ _OTHER = "other"
 class EventSink:
     """Takes events; `counts` has how often each came since the start."""
 
-    def __init__(self, logger: Logger) -> None:
-        self.logger = logger
+    def __init__(self, settings: LogSettings) -> None:
         self.counts: Counter[str] = Counter()
+        self._settings = settings
+        self._logger: Logger | None = None
+
+    def configure(self, settings: LogSettings) -> None:
+        """Write by other settings from now on."""
+        self._settings, self._logger = settings, None
+
+    @property
+    def logger(self) -> Logger:
+        """The log, set up when the first event comes: by then the processes are on their way."""
+        if self._logger is None:
+            from gateway.logs import configure
+
+            self._logger = configure(self._settings)
+        return self._logger
 
     def emit(self, name: str, fields: Mapping[str, object], count: int = 1) -> None:
         """Take one event that stands for `count` equal ones. Names are the program's own, yet bounded all the same."""

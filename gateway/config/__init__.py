@@ -9,7 +9,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from gateway.config.checks import cross_check
-from gateway.config.positions import Positions
 from gateway.config.problems import ConfigError, Problem, show_key
 from gateway.config.reader import Fault, Reader
 from gateway.config.secrets import SecretSource
@@ -91,6 +90,9 @@ def _policy(settings: GatewaySettings) -> list[Fault]:
 
 
 def _place(name: str, content: bytes, faults: Iterable[Fault]) -> list[Problem]:
+    # Imported here, because a configuration without errors needs no line numbers.
+    from gateway.config.positions import Positions
+
     positions = Positions(content)
     return [
         Problem(

@@ -21,7 +21,6 @@ from gateway.config import ConfigError, Loaded, Problem, load
 from gateway.config.changes import compare
 from gateway.errors import StartError
 from gateway.events import EventSink
-from gateway.logs import configure
 from gateway.notify import Notifier, environment_notifier
 from gateway.settings import AdminSettings, GatewaySettings
 from gateway.state import GatewayState, ProcessState, Readiness, ReloadReport
@@ -65,7 +64,7 @@ class Supervisor:
         self._notifier = notifier or environment_notifier()
         self._command = command
         self._limits = limits or Limits()
-        self._events = EventSink(configure(loaded.settings.log))
+        self._events = EventSink(loaded.settings.log)
         self._planner = Planner(loaded.settings)
         self._born = time.monotonic()
         self._doors: Doors | None = None
@@ -168,6 +167,7 @@ class Supervisor:
             self._add(f"ingress-{index}", "ingress", index)
         if self._planner.transfer is not None:
             self._add("transfer", "transfer", 0)
+        await asyncio.sleep(0)  # the processes are on their way before HTTP is loaded, which takes as long as they do
         admin = self._serve_admin(self._doors)
         self._notifier.status("starting")
         await self._until_started()
@@ -268,7 +268,7 @@ class Supervisor:
         self.settings = settings
         self.serial += 1
         self._planner.take(settings)
-        self._events.logger = configure(settings.log)
+        self._events.configure(settings.log)
         answers = await asyncio.gather(*(self._hand_down(child) for child in self._children))
         close_old_doors()
         return [child.role.name for child, why in zip(self._children, answers, strict=True) if why is not None]

@@ -66,7 +66,7 @@ def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_value_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    sink = EventSink(configure(LogSettings()))
+    sink = EventSink(LogSettings())
     sink.emit("x.failed", {"error": "a\n2026-01-01 [info] forged", "traceback": "line 1\nline 2"})
     lines = capsys.readouterr().err.splitlines()
     assert not any(line.startswith("2026-01-01 [info]") for line in lines)
@@ -92,7 +92,7 @@ def test_levels(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_events_are_counted_and_have_levels(capsys: pytest.CaptureFixture[str]) -> None:
-    sink = EventSink(configure(LogSettings(format="json")))
+    sink = EventSink(LogSettings(format="json"))
     sink.emit("tunnel.failed", {"tunnel": "a", "event": "x", "level": "y"}, 3)
     sink.emit("gateway.ready", {})
     for number in range(1000):
