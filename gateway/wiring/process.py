@@ -1,6 +1,6 @@
 """One process under the supervisor, whatever its role, from its first message to its exit.
 
-    inherited pair TALKING --Start--> build the service --> Ready, Status every second, Events
+    inherited pair TALKING --Start--> build the service --> Ready, Status every second and with news, Events
                            --Reload-> new settings, ReloadDone or ReloadFailed
                            --Drain or end of file or SIGTERM--> drain --> exit 0
 
@@ -57,6 +57,7 @@ class Process:
         self._grace: asyncio.Future[float] = loop.create_future()
         self._reloads: asyncio.Queue[ipc.Reload] = asyncio.Queue()
         self._closed = asyncio.Event()
+        self._news = asyncio.Event()
         self._limiter = EventLimiter()
         self._channel: ipc.Channel | None = None
 
@@ -109,8 +110,11 @@ class Process:
     async def _report(self, service: Service) -> None:
         assert self._channel is not None
         while True:
+            self._news.clear()
             self._channel.send(ipc.Status(body=service.status()))
-            await asyncio.sleep(STATUS_INTERVAL)
+            # An event, such as a backend that is healthy now, may decide about readiness: it is not left for later.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), STATUS_INTERVAL)
 
     async def _reload(self, service: Service) -> None:
         assert self._channel is not None
@@ -153,6 +157,7 @@ class Process:
         count = self._limiter.passes(name, fields, time.monotonic())
         if count is not None:
             self._channel.send(ipc.Event(name=name, fields=dict(fields), count=count))
+            self._news.set()
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
