@@ -40,6 +40,7 @@ check: build  ## what needs no running: formats, lints, types, arrows between pa
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest dataplane._native
 	$(CARGO) fmt --manifest-path dataplane/Cargo.toml --all -- --check
+	$(CARGO) fmt --manifest-path dataplane/fuzz/Cargo.toml -- --check
 	$(CARGO) clippy --manifest-path dataplane/Cargo.toml --workspace --all-targets --locked -- -D warnings
 
 .PHONY: test

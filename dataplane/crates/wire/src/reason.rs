@@ -122,8 +122,6 @@ crate::labelled! {
         BackendConnection = "backend-connection",
         /// More unanswered queries than a connection may have.
         TooManyInFlight = "too-many-in-flight",
-        /// The gateway is draining before it stops.
-        Draining = "draining",
 
         // The answers of backends; counted apart, they are no received queries.
         /// Fewer than the 12 bytes of a header.
