@@ -201,11 +201,14 @@ class StreamRelay:
         has begun and more of it is due.
         """
 
-    def client_blocked(self, token: int, blocked: bool, now: int) -> int:
-        """The client's socket takes no more, or takes again. The result is as that of `client_data`."""
+    def client_blocked(self, token: int, unsent: int, now: int) -> int:
+        """The client's connection is not to be written to: `unsent` bytes stand in its buffer. With 0, it takes again.
 
-    def client_progressed(self, token: int, now: int) -> None:
-        """A blocked client's socket took some bytes."""
+        The result is as that of `client_data`.
+        """
+
+    def client_progressed(self, token: int, unsent: int, now: int) -> None:
+        """A blocked client's socket took some bytes; `unsent` are left."""
 
     def client_ended(self, token: int, now: int) -> None:
         """The client will send no more; it is still answered, then closed."""
@@ -219,7 +222,8 @@ class StreamRelay:
     def link_data(self, token: int, data: bytes, now: int) -> int:
         """Bytes of a backend.
 
-        Bits of the result: 1, there is something to flush; 4, more answers are due on this link.
+        Bits of the result: 1, there is something to flush; 2, don't read from it until the order `resume-link`; 4, more
+        answers are due on this link.
         """
 
     def link_blocked(self, token: int, blocked: bool, now: int) -> None:
@@ -244,11 +248,12 @@ class StreamRelay:
     def wants_flush(self) -> bool:
         """Whether there is anything for `flush`."""
 
-    def flush(self) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]], list[tuple[str, int, int]]]:
+    def flush(self, now: int) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]], list[tuple[str, int, int]]]:
         """What to write to clients, what to write to links, each at most once, and then the orders: kind, token, slot.
 
         Kinds: resume, close, abort (a client); connect (open a connection to the backend in the slot; it is the link of
-        this token); close-link, pause-link, resume-link; failed (a sign that the backend in the slot is not well).
+        this token); close-link, pause-link, resume-link; again (flush once more); failed (a sign that the backend
+        in the slot is not well).
         """
 
     def endings(self) -> dict[str, int]:

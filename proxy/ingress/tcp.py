@@ -89,6 +89,7 @@ class TcpIngress:
             "close-link": lambda token, _: self._close_link(token),
             "pause-link": lambda token, _: self._with_link(token, LinkConnection.pause_reading),
             "resume-link": lambda token, _: self._with_link(token, LinkConnection.resume_reading),
+            "again": lambda *_: self.schedule_flush(),
             "failed": lambda _, slot: self._on_backend_failure(slot),
         }
         self._backends: dict[int, tuple[str, Endpoint]] = {}
@@ -190,11 +191,12 @@ class TcpIngress:
     def client_blocked(self, token: int, blocked: bool) -> None:
         """A client's write buffer is full, or has room again."""
         connection = self._clients[token]
+        unsent = connection.unsent if blocked else 0
         if blocked:
-            self._blocked[token] = connection.unsent
+            self._blocked[token] = unsent
         else:
             self._blocked.pop(token, None)
-        connection.follow(self.relay.client_blocked(token, blocked, self.clock()))
+        connection.follow(self.relay.client_blocked(token, unsent, self.clock()))
 
     def add_link(self, token: int, connection: LinkConnection) -> None:
         """The connection to a backend stands."""
@@ -221,7 +223,7 @@ class TcpIngress:
 
     def _flush(self) -> None:
         self._flushing = False
-        for_clients, for_links, orders = self.relay.flush()
+        for_clients, for_links, orders = self.relay.flush(self.clock())
         for token, data in for_links:
             self._links[token].write(data)
         for token, data in for_clients:
@@ -267,7 +269,7 @@ class TcpIngress:
         for token, before in self._blocked.items():
             unsent = self._clients[token].unsent
             if unsent < before:
-                self.relay.client_progressed(token, now)
+                self.relay.client_progressed(token, unsent, now)
             self._blocked[token] = unsent
         self.relay.tick(now)
         if self.relay.wants_flush:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from proxy.ingress.tcp import TcpIngress
 
-# Bits of what the data plane says to bytes: there is something to flush; this client must not be read for now; more is
-# due on this connection, of a message that has begun or of answers.
+# Bits of what the data plane says to bytes: there is something to flush; this connection must not be read for now; more
+# is due on it, of a message that has begun or of answers.
 FLUSH = 1
 PAUSE = 2
 MORE_DUE = 4
+
+# Bytes that may stand in the write buffer of a client that takes no answers. More waits in the data plane, counted.
+HIGH_WATER = 16 << 10
 
 # A token that no connection has.
 NOBODY = (1 << 64) - 1
@@ -44,6 +47,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
         else:
             self._token = token
+            self._transport.set_write_buffer_limits(high=HIGH_WATER)
             self._ingress.add_client(token, self)
 
     def _open(self, peer: tuple[str, int], local: tuple[str, int]) -> int | None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from proxy.ingress.sockets import family_of
-from proxy.ingress.tcp_clients import FLUSH, MORE_DUE
+from proxy.ingress.tcp_clients import FLUSH, MORE_DUE, PAUSE
 from proxy.values import Endpoint
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class LinkConnection(asyncio.Protocol):
             # A server that leaves Nagle's algorithm on, as NSD does, holds its next answers back until these are
             # acknowledged, which our kernel delays by 40 ms unless it is told to hurry. It forgets; it is told again.
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if signal & PAUSE:
+            self._transport.pause_reading()
         if signal & FLUSH:
             self._ingress.schedule_flush()
 

@@ -8,7 +8,7 @@ use engine::Client;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use relay::stream::{self, Bounds, Ending, Order, Side, Token};
+use relay::stream::{self, Bounds, Ending, Order, Side, Signal, Token};
 use relay::sys;
 use relay::tally::Tally;
 use wire::Transport;
@@ -73,17 +73,17 @@ impl StreamRelay {
     }
 
     fn client_data(&mut self, token: Token, data: &[u8], now: u64) -> u8 {
-        let pause = self.relay.client_data(token, data, now);
-        self.signal(pause, self.relay.client_owes(token))
+        let signal = self.relay.client_data(token, data, now);
+        self.bits(signal)
     }
 
-    fn client_blocked(&mut self, token: Token, blocked: bool, now: u64) -> u8 {
-        let pause = self.relay.client_blocked(token, blocked, now);
-        self.signal(pause, false)
+    fn client_blocked(&mut self, token: Token, unsent: usize, now: u64) -> u8 {
+        let signal = self.relay.client_blocked(token, unsent, now);
+        self.bits(signal)
     }
 
-    fn client_progressed(&mut self, token: Token, now: u64) {
-        self.relay.client_progressed(token, now);
+    fn client_progressed(&mut self, token: Token, unsent: usize, now: u64) {
+        self.relay.client_progressed(token, unsent, now);
     }
 
     fn client_ended(&mut self, token: Token, now: u64) {
@@ -99,8 +99,8 @@ impl StreamRelay {
     }
 
     fn link_data(&mut self, token: Token, data: &[u8], now: u64) -> u8 {
-        let more_due = self.relay.link_data(token, data, now);
-        self.signal(false, more_due)
+        let signal = self.relay.link_data(token, data, now);
+        self.bits(signal)
     }
 
     fn link_blocked(&mut self, token: Token, blocked: bool, now: u64) {
@@ -132,10 +132,10 @@ impl StreamRelay {
         self.relay.wants_flush()
     }
 
-    fn flush<'py>(&mut self, py: Python<'py>) -> PyResult<Flush<'py>> {
+    fn flush<'py>(&mut self, py: Python<'py>, now: u64) -> PyResult<Flush<'py>> {
         let (clients, links) = (PyList::empty(py), PyList::empty(py));
         let mut problem = Ok(());
-        let orders = self.relay.flush(|side, token, bytes| {
+        let orders = self.relay.flush(now, |side, token, bytes| {
             let list = if side == Side::Client { &clients } else { &links };
             let pair = (token, PyBytes::new(py, bytes)).into_pyobject(py);
             if let Err(error) = pair.and_then(|pair| list.append(pair)) {
@@ -167,8 +167,8 @@ impl StreamRelay {
 }
 
 impl StreamRelay {
-    fn signal(&self, pause: bool, more_due: bool) -> u8 {
-        [(self.relay.wants_flush(), FLUSH), (pause, PAUSE), (more_due, MORE_DUE)]
+    fn bits(&self, signal: Signal) -> u8 {
+        [(self.relay.wants_flush(), FLUSH), (signal.pause, PAUSE), (signal.more_due, MORE_DUE)]
             .into_iter()
             .fold(0, |bits, (is_set, bit)| if is_set { bits | bit } else { bits })
     }

@@ -9,12 +9,12 @@ use wire::{Reason, check_answer};
 use super::flows::{Kind, Outcome};
 use super::frames::{End, Longest, Take};
 use super::link::Waiting;
-use super::{StreamRelay, Token};
+use super::{Signal, StreamRelay, Token};
 
 impl<M: Memory> StreamRelay<M> {
-    /// Bytes of a backend. True when more is due on this link.
-    pub fn link_data(&mut self, token: Token, data: &[u8], now: u64) -> bool {
-        let Some(link) = self.links.get_mut(token) else { return false };
+    /// Bytes of a backend.
+    pub fn link_data(&mut self, token: Token, data: &[u8], now: u64) -> Signal {
+        let Some(link) = self.links.get_mut(token) else { return Signal::default() };
         link.heard = now;
         let mut frames = std::mem::take(&mut link.frames);
         let end = frames.feed(data, Longest::ANY, |message| {
@@ -35,7 +35,7 @@ impl<M: Memory> StreamRelay<M> {
         self.close_if_spent(token);
         let more_due = self.links.get(token).is_some_and(|link| link.live() > 0);
         self.settle(now);
-        more_due
+        Signal { pause: self.fill(token), more_due }
     }
 
     fn take_answer(&mut self, token: Token, message: &[u8], now: u64) -> Result<(), Reason> {

@@ -2,6 +2,7 @@
 
 use engine::Client as Peer;
 
+use super::WRITE_AT_ONCE;
 use super::frames::Frames;
 use super::slab::Token;
 
@@ -49,8 +50,10 @@ pub struct Client {
     pub stopped: bool,
     /// Waits in the queue for room towards the backends.
     pub stalled: bool,
-    /// The socket takes no more; since when, or since it last took some.
+    /// The connection takes no more; since when, or since the socket last took some.
     pub blocked: Option<u64>,
+    /// Bytes that it had not taken then.
+    pub unsent: usize,
     /// `out` is on the list of what the next flush writes.
     pub dirty: bool,
     /// No more will be asked: close when nothing is owed any more.
@@ -76,6 +79,7 @@ impl Client {
             stopped: false,
             stalled: false,
             blocked: None,
+            unsent: 0,
             dirty: false,
             last: None,
             closing: None,
@@ -84,9 +88,14 @@ impl Client {
         }
     }
 
-    /// Whether all that it asked was answered and all answers were handed to its socket.
+    /// Whether all that it asked was answered and all answers were handed to its connection.
     pub fn is_owed_nothing(&self) -> bool {
-        self.in_flight == 0 && !self.held && (self.out.is_empty() || self.blocked.is_none())
+        self.in_flight == 0 && !self.held && self.out.is_empty()
+    }
+
+    /// Whether what it is sent leaves. If not, nothing more is asked for it.
+    pub fn takes_answers(&self) -> bool {
+        self.blocked.is_none() && self.out.len() < WRITE_AT_ONCE
     }
 
     /// Whether its connection has outlived one of its time-outs.

@@ -12,7 +12,10 @@ use super::frames::Frames;
 use super::slab::Token;
 
 /// Queries that may wait on one link. Far below 65,536, so that a random ID is found at once.
-pub const MOST_PENDING: usize = 8192;
+const MOST_PENDING: usize = 8192;
+
+/// Bytes that may wait to be written to a link, or for its connection to stand.
+const MOST_UNSENT: usize = 512 << 10;
 
 /// Answers that may be overdue on a link before it gets no more queries.
 const MOST_LATE: usize = 256;
@@ -76,8 +79,11 @@ pub struct Link {
     pub heard: u64,
     /// The client that this link carries a transfer for.
     pub transfer: Option<Token>,
-    /// The client of the transfer is slow: the link is not read.
+    /// The client of the transfer takes no more: the link is not read.
     pub paused: bool,
+    /// What the transfer has brought is being written: the link is not read until it is known whether the client took
+    /// it.
+    pub full: bool,
 }
 
 impl Link {
@@ -97,6 +103,7 @@ impl Link {
             heard: now,
             transfer,
             paused: false,
+            full: false,
         }
     }
 
@@ -106,7 +113,7 @@ impl Link {
     }
 
     pub fn has_room(&self) -> bool {
-        !self.blocked && self.pending.len() < MOST_PENDING
+        !self.blocked && self.pending.len() < MOST_PENDING && self.out.len() < MOST_UNSENT
     }
 
     /// Give up the query under `id`. True when the link has so many late answers that it is better replaced.

@@ -18,7 +18,9 @@
 
 mod answers;
 mod client;
+mod clients;
 mod flows;
+mod flushing;
 mod frames;
 mod link;
 mod links;
@@ -44,30 +46,33 @@ use crate::question::Fingerprints;
 use crate::tally::Tally;
 use client::Client;
 use flows::Flows;
+use flushing::WRITE_AT_ONCE;
 use link::{Link, Way};
 use orders::Outbox;
 use slab::Slab;
 
 pub use client::Ending;
+pub use flushing::Side;
 pub use orders::{Kind as OrderKind, Order};
 pub use settings::{Bounds, Status};
 pub use slab::Token;
 
-/// Bytes that may wait for all clients together, besides what their sockets hold; and for one of them.
+/// Bytes that may wait for all clients together; and for one of them that takes none: more than the answers to the
+/// usual number of queries in flight.
 const MOST_BUFFERED: usize = 64 << 20;
-const MOST_BUFFERED_EACH: usize = 1 << 20;
+const MOST_BUFFERED_EACH: usize = 8 << 20;
 
-/// Memory that an empty buffer of a connection keeps for what comes next.
-const KEPT: usize = 16 << 10;
-
-/// Transfers of one worker that may run at the same time.
+/// Transfers that may run at the same time: of one worker, and of one client.
 const MOST_TRANSFERS: usize = 64;
+const MOST_TRANSFERS_EACH: usize = 2;
 
-/// Whose connection bytes are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Client,
-    Link,
+/// What the caller has to do with the connection whose bytes it has just brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signal {
+    /// Don't read from it until the order `Resume` or `ResumeLink`.
+    pub pause: bool,
+    /// More is due on it: of a message that has begun, or answers.
+    pub more_due: bool,
 }
 
 pub struct StreamRelay<M: Memory> {
@@ -91,7 +96,7 @@ pub struct StreamRelay<M: Memory> {
     revisit: Vec<Token>,
     /// No link of any backend has room.
     jammed: bool,
-    /// Bytes in the buffers of all clients.
+    /// Bytes in the buffers of all clients, and in those of their connections that take no more.
     buffered: usize,
     transfers: usize,
     draining: bool,
@@ -134,33 +139,6 @@ impl<M: Memory> StreamRelay<M> {
         })
     }
 
-    /// Whether there is anything for `flush`.
-    pub fn wants_flush(&self) -> bool {
-        !self.outbox.is_empty()
-    }
-
-    /// Hand out what is to be written, each connection at most once, then the orders to carry out after it.
-    pub fn flush(&mut self, mut write: impl FnMut(Side, Token, &[u8])) -> Vec<Order> {
-        for token in self.outbox.clients.drain(..) {
-            let Some(client) = self.clients.get_mut(token) else { continue };
-            client.dirty = false;
-            if client.blocked.is_none() && !client.out.is_empty() {
-                write(Side::Client, token, &client.out);
-                self.buffered -= client.out.len();
-                empty(&mut client.out);
-            }
-        }
-        for token in self.outbox.links.drain(..) {
-            let Some(link) = self.links.get_mut(token) else { continue };
-            link.dirty = false;
-            if link.open && !link.out.is_empty() {
-                write(Side::Link, token, &link.out);
-                empty(&mut link.out);
-            }
-        }
-        std::mem::take(&mut self.outbox.orders)
-    }
-
     /// Let the held messages go on for which there is room again. Every event ends with this.
     fn settle(&mut self, now: u64) {
         loop {
@@ -180,9 +158,4 @@ impl<M: Memory> StreamRelay<M> {
             }
         }
     }
-}
-
-fn empty(buffer: &mut Vec<u8>) {
-    buffer.clear();
-    buffer.shrink_to(KEPT);
 }

@@ -16,6 +16,8 @@ wire::labelled! {
         CloseLink = "close-link",
         PauseLink = "pause-link",
         ResumeLink = "resume-link",
+        /// Flush once more, after this turn.
+        Again = "again",
         /// A sign that the backend in `slot` is not well.
         Failed = "failed",
     }

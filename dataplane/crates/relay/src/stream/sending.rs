@@ -4,17 +4,17 @@ use engine::{BackendCount, Io, Memory};
 use wire::{Echo, Query, Reason, opcode, qtype, rcode};
 
 use super::flows::{Flow, Kind, Outcome};
-use super::link::{Link, MOST_PENDING, Waiting};
+use super::link::{Link, Waiting};
 use super::orders::{Kind as OrderKind, Order};
 use super::queries::add_reply;
-use super::{MOST_TRANSFERS, StreamRelay, Token};
+use super::{MOST_TRANSFERS, MOST_TRANSFERS_EACH, StreamRelay, Token};
 use crate::backends::Backend;
 
 /// A backend's next link is opened when the others have so many queries waiting: few links make large writes, several
 /// let a backend with many processes use them.
 const SPREAD: usize = 64;
 
-/// Random IDs tried on a link. At `MOST_PENDING` one is taken with a chance of 1 in 8; so many in a row never happens.
+/// Random IDs tried on a link. On a full one an ID is taken with a chance of 1 in 8; so many in a row never happens.
 const TRIES: usize = 32;
 
 /// The deadline of a flow that was not sent yet. It is set once: sending again does not give a backend more time.
@@ -53,8 +53,11 @@ impl<M: Memory> StreamRelay<M> {
             (opcode::QUERY, Some(qtype::AXFR | qtype::IXFR)) => Kind::Transfer { started: false },
             _ => Kind::Query,
         };
-        if matches!(kind, Kind::Transfer { .. }) && self.transfers >= MOST_TRANSFERS {
-            return Err(Reason::TooManyInFlight);
+        if matches!(kind, Kind::Transfer { .. }) {
+            let of_client = self.clients.get(client).map_or(0, |client| client.transfers.len());
+            if self.transfers >= MOST_TRANSFERS || of_client >= MOST_TRANSFERS_EACH {
+                return Err(Reason::TooManyInFlight);
+            }
         }
         let flow = Flow {
             client,
@@ -104,7 +107,7 @@ impl<M: Memory> StreamRelay<M> {
         link.out.extend_from_slice(&(flow.query.len() as u16).to_be_bytes());
         link.out.extend_from_slice(&id.to_be_bytes());
         link.out.extend_from_slice(&flow.query[2..]);
-        let full = link.pending.len() >= MOST_PENDING;
+        let full = !link.has_room();
         if !link.dirty {
             link.dirty = true;
             self.outbox.links.push(link_token);

@@ -11,7 +11,7 @@ use super::client::Ending;
 use super::flows::Outcome;
 use super::link::Waiting;
 use super::orders::Kind as OrderKind;
-use super::{StreamRelay, Token};
+use super::{StreamRelay, Token, WRITE_AT_ONCE};
 
 /// The deadline while a transfer is paused.
 const NEVER: u64 = u64::MAX - 1;
@@ -25,11 +25,29 @@ impl<M: Memory> StreamRelay<M> {
         flow.deadline = if link.paused { NEVER } else { now + timeout };
     }
 
+    /// Whether a link has brought so much of a transfer that it must not be read until that was written.
+    pub(super) fn fill(&mut self, token: Token) -> bool {
+        let Some(link) = self.links.get_mut(token) else { return false };
+        let Some(client) = link.transfer.and_then(|client| self.clients.get(client)) else { return false };
+        let pause = !link.full && !link.paused && client.out.len() >= WRITE_AT_ONCE;
+        link.full |= pause;
+        pause
+    }
+
+    /// What a link has brought of a transfer was written and taken.
+    pub(super) fn refill(&mut self, token: Token) {
+        let Some(link) = self.links.get_mut(token).filter(|link| link.full) else { return };
+        link.full = false;
+        if !link.paused {
+            self.outbox.order(OrderKind::ResumeLink, token);
+        }
+    }
+
     /// The client of a transfer is slow, or takes again.
     pub(super) fn pause_link(&mut self, token: Token, paused: bool, now: u64) {
         let Some(link) = self.links.get_mut(token) else { return };
         link.paused = paused;
-        if link.open {
+        if link.open && !link.full {
             self.outbox.order(if paused { OrderKind::PauseLink } else { OrderKind::ResumeLink }, token);
         }
         let flows: Vec<Token> = link.pending.values().filter_map(Waiting::flow).collect();

@@ -220,6 +220,22 @@ fn while_no_link_takes_queries_clients_are_not_read() {
 }
 
 #[test]
+fn what_gathers_for_a_connection_that_does_not_stand_yet_is_bounded() {
+    let mut bench = Bench::with(1, Bounds { in_flight: 10_000, backend_connections: 1, ..BOUNDS });
+    let client = bench.client();
+    let mut padded = [query(1, "a", 1), vec![0, 0, 41, 4, 0, 0, 0, 0, 0, 0x0b, 0xbc, 0, 12, 0x0b, 0xb8]].concat();
+    padded[11] = 1;
+    padded.resize(padded.len() + 3000, 0);
+    let stream: Vec<u8> = framed(&padded).repeat(400);
+    assert!(bench.relay.client_data(client, &stream, bench.now).pause);
+    assert_eq!(bench.totals().received(Transport::Tcp), (512 << 10) / (padded.len() as u64 + 2) + 1);
+    bench.flush();
+    bench.open_all();
+    assert_eq!(bench.asked().len(), 400, "the rest follows as soon as the first part is written");
+    assert_eq!(bench.ordered(Kind::Resume), [client]);
+}
+
+#[test]
 fn a_blocked_link_is_passed_over() {
     let mut bench = Bench::new(2);
     let client = bench.client();

@@ -1,5 +1,7 @@
 //! What a client sees.
 
+use super::super::flushing::WRITE_AT_ONCE;
+use super::super::orders::Order;
 use super::*;
 
 #[test]
@@ -63,7 +65,7 @@ fn one_flush_writes_once_to_each_connection() {
     let answers: Vec<u8> = asked.iter().flat_map(|(_, sent)| framed(&answer(sent))).collect();
     bench.relay.link_data(link, &answers, bench.now);
     let mut writes = 0;
-    bench.relay.flush(|_, _, _| writes += 1);
+    bench.relay.flush(bench.now, |_, _, _| writes += 1);
     assert_eq!(writes, 1);
 }
 
@@ -115,7 +117,7 @@ fn lost_framing_closes_and_is_counted_as_one_message() {
         (vec![0xff, 0xff, 0, 0, 0], Ending::TooLarge, Reason::TooLarge),
     ] {
         let client = bench.client();
-        assert!(bench.relay.client_data(client, &bytes, bench.now));
+        assert!(bench.relay.client_data(client, &bytes, bench.now).pause);
         bench.flush();
         assert_eq!(bench.ordered(Kind::Close), [client]);
         assert!(bench.ended(ending) > 0 && bench.verdict(Act::Drop, reason) > 0);
@@ -146,7 +148,7 @@ fn over_its_share_of_queries_a_client_is_read_later_and_loses_nothing() {
     let mut bench = Bench::new(1);
     let client = bench.client();
     let stream: Vec<u8> = (0..7).flat_map(|id| framed(&query(id, "a", 1))).collect();
-    assert!(bench.relay.client_data(client, &stream, bench.now), "reading must stop");
+    assert!(bench.relay.client_data(client, &stream, bench.now).pause, "reading must stop");
     bench.flush();
     bench.open_all();
     let asked = bench.asked();
@@ -256,13 +258,13 @@ fn a_client_that_takes_no_answers_is_not_read_and_then_aborted() {
     bench.send(client, &query(1, "a", 1));
     bench.open_all();
     let (link, sent) = bench.asked_once();
-    assert!(bench.relay.client_blocked(client, true, bench.now));
+    assert!(bench.relay.client_blocked(client, 100, bench.now).pause);
     bench.answer(link, &answer(&sent));
     assert!(bench.got(client).is_empty(), "nothing is written to a full socket");
     bench.send(client, &query(2, "a", 1));
     assert!(bench.asked().is_empty(), "nothing more is taken from it");
     bench.wait(BOUNDS.write - 1);
-    bench.relay.client_progressed(client, bench.now);
+    bench.relay.client_progressed(client, 50, bench.now);
     bench.wait(BOUNDS.write - 1);
     assert!(bench.ordered(Kind::Abort).is_empty());
     bench.wait(1);
@@ -281,10 +283,10 @@ fn a_client_that_takes_answers_again_goes_on() {
     bench.send(client, &query(1, "a", 1));
     bench.open_all();
     let (link, sent) = bench.asked_once();
-    bench.relay.client_blocked(client, true, bench.now);
+    bench.relay.client_blocked(client, 100, bench.now);
     bench.send(client, &query(2, "a", 1));
     bench.answer(link, &answer(&sent));
-    bench.relay.client_blocked(client, false, bench.now);
+    bench.relay.client_blocked(client, 0, bench.now);
     bench.flush();
     assert_eq!(bench.got(client), [answer(&query(1, "a", 1))]);
     assert_eq!(bench.asked().len(), 1);
@@ -293,19 +295,81 @@ fn a_client_that_takes_answers_again_goes_on() {
 
 #[test]
 fn answers_for_a_client_that_takes_none_are_bounded() {
-    let mut bench = Bench::with(1, Bounds { in_flight: 100, ..BOUNDS });
+    let mut bench = Bench::with(1, Bounds { in_flight: 200, ..BOUNDS });
     let client = bench.client();
-    for id in 0..40 {
+    for id in 0..200 {
         bench.send(client, &query(id, "a", 1));
     }
     bench.open_all();
-    bench.relay.client_blocked(client, true, bench.now);
-    for (link, sent) in bench.asked() {
-        bench.answer(link, &[answer(&sent), vec![0; 60_000]].concat());
+    bench.relay.client_blocked(client, 100, bench.now);
+    let asked = bench.asked();
+    for (link, sent) in &asked[..100] {
+        bench.answer(*link, &[answer(sent), vec![0; 65_000]].concat());
+    }
+    assert!(bench.ordered(Kind::Abort).is_empty());
+    for (link, sent) in &asked[100..] {
+        bench.answer(*link, &[answer(sent), vec![0; 65_000]].concat());
     }
     assert_eq!(bench.ordered(Kind::Abort), [client]);
     assert_eq!(bench.ended(Ending::Memory), 1);
-    assert!(bench.relay.status().buffered < (1 << 20) + 70_000);
+    assert!(bench.relay.status().buffered < (8 << 20) + 70_000);
+}
+
+#[test]
+fn while_much_waits_to_be_written_nothing_more_is_asked() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, &query(1, "a", 1));
+    bench.open_all();
+    let (link, sent) = bench.asked_once();
+    bench.relay.link_data(link, &framed(&[answer(&sent), vec![0; 65_511]].concat()), bench.now);
+    assert!(bench.relay.client_data(client, &framed(&query(2, "a", 1)), bench.now).pause);
+    assert_eq!(bench.totals().received(Transport::Tcp), 1);
+    bench.flush();
+    assert_eq!(bench.ordered(Kind::Resume), [client]);
+    assert_eq!(bench.asked().len(), 1);
+}
+
+#[test]
+fn many_clients_that_take_none_are_bounded_together() {
+    let mut bench = Bench::new(1);
+    let (first, second) = (bench.client(), bench.client());
+    bench.relay.client_blocked(first, 60 << 20, bench.now);
+    bench.relay.client_blocked(second, 3 << 20, bench.now);
+    bench.flush();
+    assert!(bench.ordered(Kind::Abort).is_empty());
+    bench.relay.client_progressed(first, 62 << 20, bench.now);
+    bench.relay.client_blocked(second, 3 << 20, bench.now);
+    bench.flush();
+    assert_eq!(bench.ordered(Kind::Abort), [second]);
+}
+
+#[test]
+fn a_long_backlog_of_answers_leaves_in_parts_and_the_close_comes_last() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    for id in 0..4 {
+        bench.send(client, &query(id, "a", 1));
+    }
+    bench.relay.client_ended(client, bench.now);
+    bench.open_all();
+    let asked = bench.asked();
+    let link = asked[0].0;
+    let answers: Vec<u8> =
+        asked.iter().flat_map(|(_, sent)| framed(&[answer(sent), vec![0; 50_000]].concat())).collect();
+    bench.relay.link_data(link, &answers, bench.now);
+    let mut written = Vec::new();
+    loop {
+        let mut part = 0;
+        let orders = bench.relay.flush(bench.now, |_, _, bytes| part = bytes.len());
+        written.push(part);
+        if orders.iter().any(|order| order.kind == Kind::Close) {
+            break;
+        }
+        assert_eq!(orders, [Order { kind: Kind::Again, token: 0, slot: 0 }]);
+    }
+    assert!(written.iter().all(|part| (1..=WRITE_AT_ONCE).contains(part)));
+    assert_eq!(written.iter().sum::<usize>(), answers.len());
 }
 
 #[test]
@@ -331,4 +395,17 @@ fn draining_answers_what_is_in_flight_and_takes_nobody_new() {
     bench.answer(link, &answer(&sent));
     assert_eq!(bench.got(busy).len(), 1);
     assert_eq!(bench.ordered(Kind::Close), [busy]);
+}
+
+#[test]
+fn draining_does_not_wait_for_the_rest_of_a_message_that_never_comes() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.relay.client_data(client, &[0, 30, 1], bench.now);
+    bench.relay.drain(bench.now);
+    bench.flush();
+    assert!(bench.ordered(Kind::Close).is_empty(), "it may still come");
+    bench.relay.client_ended(client, bench.now);
+    bench.flush();
+    assert_eq!(bench.ordered(Kind::Close), [client]);
 }

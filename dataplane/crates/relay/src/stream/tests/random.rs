@@ -73,7 +73,7 @@ enum Event {
     Connect(u8),
     Send(usize, Vec<u8>, usize),
     HalfClose(usize),
-    BlockClient(usize, bool),
+    BlockClient(usize, usize),
     LoseClient(usize),
     OpenLink(usize),
     FailLink(usize),
@@ -92,7 +92,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => (0..3u8).prop_map(Event::Connect),
         6 => (which(), stream(), 1..30usize).prop_map(|(client, bytes, cut)| Event::Send(client, bytes, cut)),
         1 => which().prop_map(Event::HalfClose),
-        2 => (which(), any::<bool>()).prop_map(|(client, blocked)| Event::BlockClient(client, blocked)),
+        2 => (which(), 0..3usize).prop_map(|(client, unsent)| Event::BlockClient(client, 20_000 * unsent)),
         1 => which().prop_map(Event::LoseClient),
         4 => which().prop_map(Event::OpenLink),
         1 => which().prop_map(Event::FailLink),
@@ -138,8 +138,8 @@ impl Walk {
             Event::HalfClose(number) => {
                 self.client(number).into_iter().for_each(|token| self.bench.relay.client_ended(token, now));
             }
-            Event::BlockClient(number, blocked) => self.client(number).into_iter().for_each(|token| {
-                self.bench.relay.client_blocked(token, blocked, now);
+            Event::BlockClient(number, unsent) => self.client(number).into_iter().for_each(|token| {
+                self.bench.relay.client_blocked(token, unsent, now);
             }),
             Event::LoseClient(number) => {
                 if let Some(client) = self.client(number) {

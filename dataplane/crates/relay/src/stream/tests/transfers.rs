@@ -50,13 +50,13 @@ fn when_its_link_ends_the_client_is_closed_once_it_is_owed_nothing_else() {
 fn silence_ends_a_transfer_but_not_while_the_client_is_slow() {
     let (mut bench, client, link, sent) = transferring();
     bench.answer(link, &answer(&sent));
-    bench.relay.client_blocked(client, true, bench.now);
+    bench.relay.client_blocked(client, 100, bench.now);
     bench.flush();
     assert_eq!(bench.ordered(Kind::PauseLink), [link]);
     bench.answer(link, &answer(&sent));
     bench.wait(TIMEOUT + 1);
     assert!(bench.ordered(Kind::CloseLink).is_empty());
-    bench.relay.client_blocked(client, false, bench.now);
+    bench.relay.client_blocked(client, 0, bench.now);
     bench.flush();
     assert_eq!(bench.ordered(Kind::ResumeLink), [link]);
     assert_eq!(bench.got(client).len(), 2);
@@ -97,4 +97,33 @@ fn a_transfer_that_has_not_begun_is_sent_again_or_ends_in_servfail() {
     assert_servfail(&bench.got(client)[0], &query(7, "", qtype::AXFR));
     assert_eq!(bench.ordered(Kind::CloseLink), [again]);
     assert_eq!(bench.relay.status().transfers, 0);
+}
+
+#[test]
+fn a_transfer_is_not_read_until_what_it_brought_was_taken() {
+    let (mut bench, client, link, sent) = transferring();
+    let much = framed(&[answer(&sent), vec![0; 60_000]].concat()).repeat(3);
+    assert!(bench.relay.link_data(link, &much, bench.now).pause);
+    let flush = |bench: &mut Bench| -> Vec<Kind> {
+        bench.relay.flush(bench.now, |_, _, _| {}).into_iter().map(|order| order.kind).collect()
+    };
+    assert_eq!(flush(&mut bench), [Kind::Again]);
+    bench.relay.client_blocked(client, 100, bench.now);
+    assert_eq!(flush(&mut bench), [], "not resumed: the client took nothing");
+    bench.relay.client_blocked(client, 0, bench.now);
+    assert_eq!(flush(&mut bench), [Kind::Resume, Kind::Again]);
+    for _ in 0..1 {
+        assert_eq!(flush(&mut bench), [Kind::Again]);
+    }
+    assert_eq!(flush(&mut bench), [Kind::ResumeLink]);
+}
+
+#[test]
+fn a_client_may_run_two_transfers() {
+    let (mut bench, client, _, _) = transferring();
+    bench.send(client, &query(8, "", qtype::IXFR));
+    bench.send(client, &query(9, "", qtype::AXFR));
+    assert_servfail(&bench.got(client)[0], &query(9, "", qtype::AXFR));
+    assert_eq!(bench.verdict(Act::Reply, Reason::TooManyInFlight), 1);
+    assert_eq!(bench.relay.status().transfers, 2);
 }
