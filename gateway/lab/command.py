@@ -35,7 +35,16 @@ ACCOUNT_EVERY = 10.0  # seconds between two accounts
 CHECK_EVERY = 1.0  # seconds between two looks at the processes
 
 
-@click.command()
+_EPILOG = """\
+\b
+Examples:
+  zonegate lab
+  zonegate lab --seconds 60 --port 5353
+  zonegate lab --builtin --keep
+"""
+
+
+@click.command(epilog=_EPILOG)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this; else at Ctrl-C.")
 @click.option("--port", type=click.IntRange(1, 65535), help=f"Where clients ask; {DNS_PORT} if free, else another.")
 @click.option("--admin-port", type=click.IntRange(1, 65535), help=f"For metrics; {ADMIN_PORT} if free, else another.")
