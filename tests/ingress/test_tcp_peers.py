@@ -12,8 +12,11 @@ import dns.message
 import dns.query
 import pytest
 
+from gateway.lab.servers.bind import Bind
+from gateway.lab.servers.knot import Knot
 from gateway.lab.servers.nsd import Nsd
 from gateway.lab.servers.roles import Primary
+from gateway.lab.servers.server import NameServer
 from tests.ingress.tcp_door import Door, door, ingress_settings
 from tests.support.peers import require
 
@@ -33,9 +36,9 @@ TEXT = "\n".join(
 
 
 @asynccontextmanager
-async def served(directory: Path) -> AsyncIterator[Door]:
-    require("nsd")
-    async with Nsd(Primary({ZONE: TEXT}), directory) as node, door(ingress_settings(node.endpoint)) as opened:
+async def served(directory: Path, software: type[NameServer] = Nsd) -> AsyncIterator[Door]:
+    require(software.program)
+    async with software(Primary({ZONE: TEXT}), directory) as node, door(ingress_settings(node.endpoint)) as opened:
         yield opened
 
 
@@ -49,11 +52,12 @@ async def run(*command: str) -> str:
     return output.decode()
 
 
-async def test_dnsperf_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("software", [Nsd, Knot, Bind])
+async def test_dnsperf_loses_nothing(tmp_path: Path, software: type[NameServer]) -> None:
     dnsperf = require("dnsperf")
     queries = tmp_path / "queries"
     queries.write_text("".join(f"h{number}.{ZONE} A\n" for number in range(HOSTS)))
-    async with served(tmp_path / "nsd") as opened:
+    async with served(tmp_path / "node", software) as opened:
         host, port = opened.address
         load = ["-m", "tcp", "-c", "8", "-q", "100", "-n", "20", "-l", "30"]
         report = await run(dnsperf, *load, "-s", host, "-p", str(port), "-d", str(queries))
