@@ -24,7 +24,11 @@ clientmethod: none
 socksmethod: none
 {users}
 client pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 log: error }}
-socks pass {{ from: 127.0.0.0/8 to: 127.0.0.0/8 command: {commands} log: error }}
+socks pass {{
+    from: 127.0.0.0/8 to: 127.0.0.0/8
+    command: {commands}
+    log: error
+}}
 """
 DANTE_USERS = "user.privileged: root\nuser.unprivileged: nobody\n"
 
