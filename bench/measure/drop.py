@@ -19,7 +19,7 @@ from bench.flood import Flood
 from bench.measure.loads import lost
 from bench.processes import CpuMeter
 from bench.stand import Side, stand
-from bench.zones import ZONE, names
+from bench.zones import ZONE
 from gateway.lab.servers.process import ChildError
 
 CPU_TARGET = 1.00  # × dnsdist
@@ -64,7 +64,7 @@ def measure(run: Run) -> list[Figure]:
     with stand(run, "beside", HIGH_LIMIT) as ground:
         load = Load(ground.queries, clients=8, in_flight=500, seconds=run.seconds, rate=POLITE, source=POLITE_SOURCE)
         beside = {name: partial(_beside, run, side, load) for name, side in ground.proxies.items()}
-        polite = take_turns(run, beside, lambda answers: f"polite client: {answers.lost} of {answers.sent} lost")
+        polite = take_turns(run, beside, _politely)
     return [
         _cost(f"drop: CPU a dropped packet, {RATE // 1000} kpps from one source", paced, CPU_TARGET),
         _cost("drop: the same, as many as the source can send", full),
@@ -77,12 +77,16 @@ def measure(run: Run) -> list[Figure]:
     ]
 
 
+def _politely(answers: Answers) -> str:
+    return f"polite client: {answers.unserved} of {answers.sent} without a good answer {answers.codes}"
+
+
 def _floods(run: Run, sides: Mapping[str, Side], rate: int) -> dict[str, Callable[[], Flooded]]:
     return {name: partial(_flooded, side, _flood(run, side, rate)) for name, side in sides.items()}
 
 
 def _flood(run: Run, side: Side, rate: int, longer: float = 0.0) -> Flood:
-    return Flood(side.endpoint, f"{names(1)[0]}.{ZONE}", rate, run.seconds + longer)
+    return Flood(side.endpoint, f"ns1.{ZONE}", rate, run.seconds + longer)
 
 
 def _flooded(side: Side, flood: Flood) -> Flooded:

@@ -15,8 +15,8 @@ def cost(name: str, samples: Mapping[str, Sequence[Sample]], target: float | Non
 
 
 def lost(name: str, found: Sequence[Answers], detail: str, target: float | None = None) -> Figure:
-    """Queries without an answer, summed over the turns."""
-    losses = tuple(answers.lost for answers in found)
+    """Queries without an answer, or with an error for an answer, summed over the turns."""
+    losses = tuple(answers.unserved for answers in found)
     sent = sum(answers.sent for answers in found)
     return Figure(name, sum(losses), "queries", target, f"of {sent:,}; {detail}", {"lost": losses})
 

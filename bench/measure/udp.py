@@ -50,7 +50,7 @@ def _at_rate(run: Run, ground: Stand, load: Load) -> Figure:
     found = take_turns(
         run,
         {f"zonegate at {load.rate:.0f} a second": partial(ask, load, ground.zonegate.endpoint)},
-        lambda answers: f"{answers.lost} lost",
+        lambda answers: f"{answers.unserved} lost",
     )
     answers = [answers for turns in found.values() for answers in turns]
     reached = median(one.kqps for one in answers)

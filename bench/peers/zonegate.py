@@ -36,7 +36,10 @@ def new_key() -> str:
 
 
 def ingress_role(listen: Endpoint, backend: Endpoint, zone: str, limit: int = UNREACHED) -> str:
-    """Queries in, all filters on: served zones, a limit for each client address, the error budget, all wire checks."""
+    """Queries in, all filters on: served zones, a limit for each client address, the error budget, all wire checks.
+
+    The bucket of the limit is as large as dnsdist's: a second's worth.
+    """
     return f"""\
 [ingress]
 workers = 0
@@ -55,6 +58,7 @@ zones = ["{zone}"]
 [[filters.rate_limits]]
 key = "client-prefix"
 rate = {limit}
+burst = {limit}
 action = "drop"
 """
 

@@ -42,6 +42,7 @@ def test_the_statistics_are_read() -> None:
     assert (answers.sent, answers.answered, answers.lost) == (132_501, 132_194, 307)
     assert (answers.seconds, answers.latency) == (2.00202, 0.002341)
     assert answers.codes == {"NOERROR": 132_000, "SERVFAIL": 194}
+    assert answers.unserved == 307 + 194
     assert answers.kqps == pytest.approx(66.030309388)
 
 
