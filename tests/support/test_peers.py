@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,42 @@ def test_a_child_that_dies_is_an_error_with_its_last_words(tmp_path: Path) -> No
     )
     with child, pytest.raises(ChildError, match=r"(?s)ns ended with status 1.*no such zone"):
         child.wait(lambda: False)
+
+
+def test_a_child_started_by_a_thread_outlives_the_thread(tmp_path: Path) -> None:
+    child = ChildProcess(
+        [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"], tmp_path / "log"
+    )
+    starter = threading.Thread(target=child.start)
+    starter.start()
+    starter.join()
+    with pytest.raises(ChildError, match="up"):
+        child.wait(lambda: False, timeout=0.5)
+    assert child.alive
+    assert child.stop() == -signal.SIGTERM
+
+
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
+    require("setpriv")
+    script = (
+        "import sys; from pathlib import Path; from gateway.lab.servers.process import ChildProcess; import signal\n"
+        "child = ChildProcess([sys.executable, '-c', 'import signal; signal.pause()'], Path(sys.argv[1])).start()\n"
+        "print('pid', child.pid, flush=True); signal.pause()"
+    )
+    argv = [sys.executable, "-c", script, str(tmp_path / "grandchild.log")]
+    with ChildProcess(argv, tmp_path / "child.log", env={"PYTHONPATH": str(Path.cwd())}) as child:
+        child.wait(lambda: "pid" in child.tail())
+        grandchild = int(child.tail().split()[1])
+        child.send(signal.SIGKILL)
+        until(lambda: not running(grandchild), what="the grandchild to end")
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and no zombie: outside of init, nobody may be there to reap it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -188,5 +189,8 @@ class ChildProcess:
 
 
 def _end_with_parent() -> list[str]:
+    # For the kernel the parent is a thread (prctl(2), PR_SET_PDEATHSIG), and only the main one lasts to the end.
+    if threading.current_thread() is not threading.main_thread():
+        return []
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
