@@ -109,6 +109,10 @@ class IngressSettings(Settings, frozen=True, kw_only=True):
     """`[ingress]`: from the listeners to the backends."""
 
     workers: Annotated[int, Meta(ge=0, le=256, description="worker processes; 0 is one per CPU")] = 0
+    scheduling: Annotated[
+        Literal["batch", "normal"],
+        Meta(description="batch (SCHED_BATCH): a worker that wakes up does not interrupt who runs; batches get larger"),
+    ] = "batch"
     listeners: Annotated[tuple[Listener, ...], Meta(min_length=1)]
     backends: Annotated[tuple[Backend, ...], Meta(min_length=1, max_length=64)]
     udp: UdpSettings = UdpSettings()

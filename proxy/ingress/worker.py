@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
@@ -84,12 +85,14 @@ class IngressWorker:
         await self._tcp.start(self._sockets)
         self._udp.start(self._settings, self._sockets)
         self._verify_buffers()
+        self._schedule()
 
     def reload(
         self, settings: IngressSettings, slots: Mapping[str, int], health_zone: str | None, policy: Policy
     ) -> None:
         """Take new settings and a new policy in one step. Listeners and sizes stay as they were at the start."""
         self._settings, self._slots, self._health_zone = settings, dict(slots), health_zone
+        self._schedule()
         self._udp.reload(settings, slots, policy)
         self._tcp.reload(settings, slots, policy)
         self._watch()
@@ -123,6 +126,13 @@ class IngressWorker:
             tcp_in_flight=tcp.in_flight,
             tcp_closes=dict(tcp.closes),
         )
+
+    def _schedule(self) -> None:
+        policy = os.SCHED_BATCH if self._settings.scheduling == "batch" else os.SCHED_OTHER
+        try:
+            os.sched_setscheduler(0, policy, os.sched_param(0))
+        except OSError as error:  # a sandbox may forbid it; the worker only costs more then
+            self._emit("worker.scheduling-refused", {"asked": self._settings.scheduling, "error": error.strerror})
 
     def _verify_buffers(self) -> None:
         asked = self._settings.udp.receive_buffer

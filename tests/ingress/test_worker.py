@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 
 import dns.message
+import msgspec
 import pytest
 
 from dataplane import SharedMemory
@@ -132,6 +134,17 @@ async def test_draining_answers_what_is_in_flight_and_reads_no_more(client: UdpC
     assert "worker.drain-incomplete" not in dict(started.events)
     close_all(started.sockets)
     await backend.close()
+
+
+async def test_it_is_scheduled_as_configured(rig: Rig) -> None:
+    before = os.sched_getscheduler(0)
+    try:
+        for scheduling, policy in (("normal", os.SCHED_OTHER), ("batch", os.SCHED_BATCH)):
+            changed = msgspec.structs.replace(rig.settings, scheduling=scheduling)
+            rig.worker.reload(changed, {"ns-a": 0}, "example.com", compile_policy(FILTERS))
+            assert os.sched_getscheduler(0) == policy
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))
 
 
 async def test_a_receive_buffer_that_is_not_granted_is_told_with_its_remedy() -> None:
