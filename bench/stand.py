@@ -21,14 +21,6 @@ from gateway.lab.servers.roles import Primary
 from proxy.values import Endpoint
 
 
-class UnlimitedNsd(Nsd):
-    """NSD without its own rate limit (RRL), by which it would drop what comes from one proxy as a flood."""
-
-    def configuration(self) -> str:
-        """The text of nsd.conf."""
-        return super().configuration().replace("server:\n", "server:\n    rrl-ratelimit: 0\n", 1)
-
-
 @dataclass(frozen=True, slots=True)
 class Side:
     """One of those that are compared: where clients ask, and the process whose CPU time counts with its descendants."""
@@ -81,7 +73,7 @@ def stand(run: Run, name: str, limit: int | None = None) -> Iterator[Stand]:
     entry = new_endpoint()
     try:
         with (
-            UnlimitedNsd(Primary({ZONE: small_zone()}), directory / "nsd") as nsd,
+            Nsd(Primary({ZONE: small_zone()}), directory / "nsd") as nsd,
             Dnsdist(directory / "dnsdist", nsd.endpoint, ZONE, limit) as dnsdist,
             Zonegate(directory / "zonegate", ingress_role(entry, nsd.endpoint, ZONE, limit or UNREACHED)) as zonegate,
         ):

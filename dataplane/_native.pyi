@@ -144,8 +144,9 @@ class UdpRelay:
     def backend_ready(self, socket: int) -> None:
         """Work through what waits at a backend socket, by its place in `sockets`: at most four batches of 64."""
 
-    def expire(self) -> list[tuple[int, int, int]]:
-        """Give up queries whose time is over. Since the last call, by slot: queries given up, answers that came."""
+    def expire(self) -> list[int]:
+        """Give up queries whose time is over. The slots of backends that missed one since the last call, and answered
+        none that was sent with it or later."""
 
     @property
     def in_flight(self) -> int:

@@ -9,8 +9,10 @@ An unknown backend gets queries (an optimist's start), but does not make the gat
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -119,6 +121,7 @@ async def check(address: Endpoint, zone: str | None, patience: float) -> bool:
 class _Watched:
     backend: Backend
     judge: Judge
+    good_at: float = -math.inf  # when the last good check was answered, in seconds of the monotonic clock
     task: asyncio.Task[None] | None = field(default=None)
 
 
@@ -153,9 +156,13 @@ class HealthMonitor:
         return self._watched[slot].judge.state
 
     def failed(self, slot: int) -> None:
-        """A passive mark: real queries went unanswered. Counts as a failed check."""
+        """A passive mark: real queries went unanswered, or a connection failed. Counts as a failed check, unless the
+        backend has answered a check since those queries were sent.
+        """
         watched = self._watched.get(slot)
-        if watched is not None and watched.judge.bad():
+        if watched is None or time.monotonic() - watched.good_at < watched.backend.timeout:
+            return
+        if watched.judge.bad():
             self._changed(slot, False)
 
     def stop(self) -> None:
@@ -171,6 +178,8 @@ class HealthMonitor:
     async def _run(self, slot: int, watched: _Watched) -> None:
         while True:
             good = await check(watched.backend.address, self._zone, self._settings.timeout)
+            if good:
+                watched.good_at = time.monotonic()
             if watched.judge.good() if good else watched.judge.bad():
                 self._changed(slot, good)
             await asyncio.sleep(self._settings.interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311  no secret

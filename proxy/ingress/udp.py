@@ -15,7 +15,7 @@ TICK = 0.1
 
 
 class UdpIngress:
-    """The UDP half of a worker. `silent(slot)` is called when all that a backend had to answer of late timed out."""
+    """The UDP half of a worker. `silent(slot)` is told of a backend that has answered nothing since a query timed out."""
 
     def __init__(
         self,
@@ -91,9 +91,8 @@ class UdpIngress:
         self._backend_sockets.clear()
 
     def _tick(self) -> None:
-        for slot, timeouts, answers in self._relay.expire():
-            if timeouts and not answers:
-                self._silent(slot)
+        for slot in self._relay.expire():
+            self._silent(slot)
         self._timer = self._loop.call_later(TICK, self._tick)
 
 

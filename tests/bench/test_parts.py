@@ -15,9 +15,7 @@ from bench.machine import describe, kernel, processor
 from bench.measure.wire import TYPICAL, estimates
 from bench.peers.dnsdist import Dnsdist
 from bench.peers.programs import version_in
-from bench.stand import UnlimitedNsd
 from bench.zones import ZONE, large_zone, last_host, names, query_file, small_zone
-from gateway.lab.servers.roles import Primary
 from proxy.values import Endpoint
 from tests.support.zones import parsed
 
@@ -85,11 +83,6 @@ def test_dnsdist_gets_the_settings_that_the_figures_name(tmp_path: Path) -> None
     assert "MaxQPSIPRule" not in plain
     limited = Dnsdist(tmp_path, backend, ZONE, limit=100).configuration()
     assert "addAction(MaxQPSIPRule(100, 32, 64), DropAction())" in limited
-
-
-def test_nsd_behind_a_proxy_has_no_rate_limit(tmp_path: Path) -> None:
-    lines = UnlimitedNsd(Primary({ZONE: ""}), tmp_path).configuration().splitlines()
-    assert lines[:2] == ["server:", "    rrl-ratelimit: 0"]
 
 
 def test_what_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -97,8 +97,13 @@ async def test_passive_marks_bring_a_backend_down_before_the_next_check() -> Non
     settings = Health(interval=3600, rise=2, fall=2)
     changes: list[tuple[int, bool]] = []
     monitor = HealthMonitor(settings, "example.com", lambda slot, healthy: changes.append((slot, healthy)))
-    monitor.watch(settings, "example.com", {0: Backend(name="ns-a", address=backend.endpoint)})
+    alive, dead = (Backend(name="ns-a", address=backend.endpoint, timeout=timeout) for timeout in (3600, 0.000001))
+    monitor.watch(settings, "example.com", {0: alive})
     await auntil(lambda: changes == [(0, True)])
+    for _ in range(5):
+        monitor.failed(0)
+    assert changes == [(0, True)], "it answered a check after the queries were sent that timed out"
+    monitor.watch(settings, "example.com", {0: dead})
     monitor.failed(0)
     assert changes == [(0, True)]
     monitor.failed(0)

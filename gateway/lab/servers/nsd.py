@@ -26,6 +26,7 @@ class Nsd(NameServer):
         return [program, "-d", "-c", str(configuration)]
 
     def _server(self) -> str:
+        # Behind a proxy all queries come from one address, which NSD's own rate limit would take for a flood.
         # An empty user name leaves the user as it is: as root it would want to become "nsd", which can't write here.
         return f"""\
 server:
@@ -43,6 +44,7 @@ server:
     tcp-timeout: 30
     verbosity: 1
     refuse-any: no
+    rrl-ratelimit: 0
 remote-control:
     control-enable: no
 """

@@ -15,9 +15,9 @@ pub struct Backend {
     pub timeout: u64,
     pub healthy: bool,
     pub outstanding: u32,
-    /// What happened since the last look: queries given up, and answers that came.
-    pub timeouts: u64,
-    pub answers: u64,
+    /// When the youngest of the queries that it answered was sent, and of those that it did not answer in time.
+    pub answered: u64,
+    pub missed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ impl Backends {
                 if let Some(known) = old.iter().find(|b| b.slot == backend.slot && b.address == backend.address) {
                     backend.healthy = known.healthy;
                     backend.outstanding = known.outstanding;
+                    backend.answered = known.answered;
+                    backend.missed = known.missed;
                 }
                 backend
             })
@@ -51,24 +53,22 @@ impl Backends {
         self.list.iter_mut().find(|backend| backend.slot == slot)
     }
 
-    /// Note that a query to this backend has ended, with an answer or without.
-    pub fn ended(&mut self, slot: usize, answered: bool) {
+    /// Note that a query to this backend, sent at `sent`, has ended, with an answer or without.
+    pub fn ended(&mut self, slot: usize, answered: bool, sent: u64) {
         if let Some(backend) = self.by_slot(slot) {
             backend.outstanding = backend.outstanding.saturating_sub(1);
-            if answered {
-                backend.answers += 1;
-            } else {
-                backend.timeouts += 1;
-            }
+            let youngest = if answered { &mut backend.answered } else { &mut backend.missed };
+            *youngest = sent.max(*youngest);
         }
     }
 
-    /// For each backend with news since the last look: its slot, the queries given up, the answers.
-    pub fn take_recent(&mut self) -> Vec<(usize, u64, u64)> {
-        let news = |backend: &mut Backend| {
-            (backend.slot, std::mem::take(&mut backend.timeouts), std::mem::take(&mut backend.answers))
-        };
-        self.list.iter_mut().map(news).filter(|&(_, timeouts, answers)| timeouts + answers > 0).collect()
+    /// The slots of the backends that have missed a query since the last look, and answered none that was sent with it or later.
+    ///
+    /// A backend that dropped part of a burst is not among them: it answered the rest.
+    pub fn take_silent(&mut self) -> Vec<usize> {
+        let silent =
+            |backend: &mut Backend| (std::mem::take(&mut backend.missed) > backend.answered).then_some(backend.slot);
+        self.list.iter_mut().filter_map(silent).collect()
     }
 
     /// The backend for the next query, or None when none is healthy. The caller counts it as outstanding.
@@ -99,7 +99,7 @@ mod tests {
 
     fn backend(slot: usize, weight: u32) -> Backend {
         let address = SocketAddr::from(([127, 0, 0, 1], 5300 + slot as u16));
-        Backend { slot, address, weight, timeout: 1, healthy: true, outstanding: 0, timeouts: 0, answers: 0 }
+        Backend { slot, address, weight, timeout: 1, healthy: true, outstanding: 0, answered: 0, missed: 0 }
     }
 
     fn shares(backends: &mut Backends, queries: usize) -> Vec<u32> {
@@ -122,6 +122,22 @@ mod tests {
         backends.replace(vec![backend(0, 1), backend(1, 1)]);
         let order: Vec<usize> = (0..4).map(|_| backends.pick().unwrap().slot).collect();
         assert_eq!(order, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_backend_is_silent_when_it_answers_nothing_that_came_with_or_after_what_it_missed() {
+        let mut backends = Backends::default();
+        backends.replace(vec![backend(0, 1)]);
+        backends.ended(0, true, 10);
+        backends.ended(0, false, 10);
+        assert!(backends.take_silent().is_empty(), "part of a burst was lost");
+        backends.ended(0, false, 11);
+        backends.ended(0, false, 9);
+        assert_eq!(backends.take_silent(), [0]);
+        assert!(backends.take_silent().is_empty(), "told once");
+        backends.ended(0, true, 12);
+        backends.ended(0, false, 11);
+        assert!(backends.take_silent().is_empty());
     }
 
     #[test]

@@ -70,9 +70,9 @@ impl UdpRelay {
         self.relay.backend_ready(socket);
     }
 
-    fn expire(&mut self) -> Vec<(usize, u64, u64)> {
+    fn expire(&mut self) -> Vec<usize> {
         self.relay.expire(sys::now());
-        self.relay.take_recent()
+        self.relay.take_silent()
     }
 
     #[getter]
@@ -92,7 +92,7 @@ pub fn backend((slot, address, port, weight, timeout): BackendRow) -> PyResult<B
     }
     let address = SocketAddr::new(address, port);
     let timeout = (timeout * 1e9) as u64;
-    Ok(Backend { slot, address, weight, timeout, healthy: true, outstanding: 0, timeouts: 0, answers: 0 })
+    Ok(Backend { slot, address, weight, timeout, healthy: true, outstanding: 0, answered: 0, missed: 0 })
 }
 
 /// The grants of a listener from the words of the configuration.
@@ -104,7 +104,9 @@ pub fn grants(allow: &[String]) -> PyResult<Grants> {
             "notify" => grants.notify = true,
             "update" => grants.update = true,
             _ => {
-                return Err(PyValueError::new_err(format!("{word:?} can't be allowed; transfer, notify or update can")));
+                return Err(PyValueError::new_err(format!(
+                    "{word:?} can't be allowed; transfer, notify or update can"
+                )));
             }
         }
     }

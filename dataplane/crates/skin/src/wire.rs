@@ -57,12 +57,8 @@ type Outcome = (Option<Reading>, &'static str, Option<Cow<'static, [u8]>>);
 
 #[pyfunction]
 fn check_message(message: &[u8], transport: &str) -> PyResult<Outcome> {
-    let checks = Checks {
-        tc_bit: Choice::Pass,
-        trailing_bytes: Choice::Formerr,
-        any_over_udp: AnyOverUdp::Pass,
-        chaos: true,
-    };
+    let checks =
+        Checks { tc_bit: Choice::Pass, trailing_bytes: Choice::Formerr, any_over_udp: AnyOverUdp::Pass, chaos: true };
     Ok(match check_query(message, self::transport(transport)?, &checks) {
         Ok(query) => (Some(Reading::from(&query)), wire::Reason::Ok.label(), None),
         Err(fault) => {

@@ -181,10 +181,11 @@ impl<M: Memory> StreamRelay<M> {
 
     /// Take a flow off its backend's account.
     pub(super) fn release(&mut self, token: Token, outcome: Outcome) {
-        let Some(slot) = self.flows.get_mut(token).and_then(|flow| flow.slot.take()) else { return };
+        let Some(flow) = self.flows.get_mut(token) else { return };
+        let (sent, Some(slot)) = (flow.sent, flow.slot.take()) else { return };
         match outcome {
-            Outcome::Answered => self.backends.ended(slot, true),
-            Outcome::TimedOut => self.backends.ended(slot, false),
+            Outcome::Answered => self.backends.ended(slot, true, sent),
+            Outcome::TimedOut => self.backends.ended(slot, false, sent),
             Outcome::Moved => {
                 if let Some(backend) = self.backends.by_slot(slot) {
                     backend.outstanding = backend.outstanding.saturating_sub(1);

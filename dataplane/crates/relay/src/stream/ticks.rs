@@ -12,11 +12,8 @@ impl<M: Memory> StreamRelay<M> {
     /// Give up what is overdue.
     pub fn tick(&mut self, now: u64) {
         self.expire_flows(now);
-        for (slot, timeouts, answers) in self.backends.take_recent() {
-            // Some queries may go unanswered for what they ask; all of them only for what the backend is.
-            if timeouts > 0 && answers == 0 {
-                self.outbox.failed(slot);
-            }
+        for slot in self.backends.take_silent() {
+            self.outbox.failed(slot);
         }
         self.close_overdue_clients(now);
         self.close_idle_links(now);

@@ -81,7 +81,7 @@ impl<M: Memory> UdpRelay<M> {
         let flow = self.flows.remove(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
         message[..2].copy_from_slice(&flow.client_id.to_be_bytes());
         self.tally.backend(flow.backend, BackendCount::Answers);
-        self.backends.ended(flow.backend, true);
+        self.backends.ended(flow.backend, true, flow.sent);
         let datagram = Datagram { to: flow.client, local: flow.local, slot, length: arrival.length };
         Ok(Return { listener: flow.listener, datagram })
     }

@@ -32,6 +32,7 @@ pub struct Flow {
     pub question: u64,
     pub backend: usize,
     pub backend_address: SocketAddr,
+    pub sent: u64,
     /// When it is given up, in nanoseconds of the monotonic clock.
     pub deadline: u64,
 }
@@ -179,6 +180,7 @@ mod tests {
             question: 0,
             backend,
             backend_address: address,
+            sent: 0,
             deadline,
         }
     }

@@ -153,13 +153,13 @@ impl<M: Memory> UdpRelay<M> {
         while let Some(flow) = self.flows.expire(now) {
             self.tally.io(Io::Expired, 1);
             self.tally.backend(flow.backend, BackendCount::Timeouts);
-            self.backends.ended(flow.backend, false);
+            self.backends.ended(flow.backend, false, flow.sent);
         }
     }
 
-    /// For each backend with news since the last look: its slot, the queries given up, the answers.
-    pub fn take_recent(&mut self) -> Vec<(usize, u64, u64)> {
-        self.backends.take_recent()
+    /// The slots of the backends that have gone silent since the last look (see `Backends::take_silent`).
+    pub fn take_silent(&mut self) -> Vec<usize> {
+        self.backends.take_silent()
     }
 
     /// The sockets that queries leave by at `now`: one for IPv4 and one for IPv6 backends, drawn at random for a turn.

@@ -128,6 +128,7 @@ impl<M: Memory> UdpRelay<M> {
             question,
             backend: backend.slot,
             backend_address: backend.address,
+            sent: now,
             deadline: now + backend.timeout,
         };
         let id = self.flows.add(flow).map_err(|_| Reason::FlowTableFull)?;
@@ -174,7 +175,7 @@ impl<M: Memory> UdpRelay<M> {
         if let Some(flow) = self.flows.remove(forward.socket, forward.id) {
             self.tally.verdict(Act::Shed, reason);
             self.tally.backend(flow.backend, BackendCount::Errors);
-            self.backends.ended(flow.backend, false);
+            self.backends.ended(flow.backend, false, flow.sent);
         }
     }
 }
