@@ -15,7 +15,7 @@ TICK = 0.1
 
 
 class UdpIngress:
-    """The UDP half of a worker. `silent(slot)` is told of a backend that has answered nothing since a query timed out."""
+    """The UDP half of a worker. `silent` is told of backends that answered nothing since a query timed out."""
 
     def __init__(
         self,
