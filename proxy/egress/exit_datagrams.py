@@ -83,7 +83,7 @@ class ExitDatagrams:
         try:
             target = self._plan.check_target(request.target)
             association = association or self._new_association(key, request.session, peer)
-            flow = association.flows.get(target) or self._new_flow(association, target)
+            flow = self._flow(association, target)
         except TunnelError as error:
             self._rejected(str(peer.address[0]), error)
             if association is None:
@@ -105,8 +105,11 @@ class ExitDatagrams:
         self._counters.associations_open = len(self._associations)
         return association
 
-    def _new_flow(self, association: _Association, target: Endpoint) -> ExitFlow:
-        if len(association.flows) >= TARGETS:
+    def _flow(self, association: _Association, target: Endpoint) -> ExitFlow:
+        known = association.flows.get(target)
+        if known is not None and not known.closed:
+            return known
+        if known is None and len(association.flows) >= TARGETS:
             raise TunnelError(f"more than {TARGETS} targets in one UDP session", "too-many-targets")
 
         def answer(source: Endpoint, payload: bytes) -> None:

@@ -31,6 +31,11 @@ class ExitFlow:
         except asyncio.QueueFull:
             self._faults["target-queue-full"] += 1
 
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is gone, or could not be opened."""
+        return self._task.done()
+
     def close(self) -> None:
         """Close the socket."""
         self._task.cancel()
@@ -39,13 +44,21 @@ class ExitFlow:
         try:
             path = await UdpPath.open(*self._target.sockaddr)
         except TunnelError as error:
-            self._faults[f"target-{error.reason}"] += 1
+            self._fault(error)
             return
+        sender = asyncio.create_task(self._send_queued(path))
         try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._send_queued(path))
-                both.create_task(self._receive(path))
+            while True:
+                try:
+                    payload = await path.receive()
+                except TunnelError as error:
+                    self._fault(error)
+                    if error.reason == "closed":
+                        return
+                else:
+                    self._answer(self._target, payload)
         finally:
+            sender.cancel()
             path.close()
 
     async def _send_queued(self, path: UdpPath) -> None:
@@ -54,14 +67,8 @@ class ExitFlow:
             try:
                 await path.send(payload)
             except TunnelError as error:
-                # An ICMP error about an earlier datagram; the socket is as good as before.
-                self._faults[f"target-{error.reason}"] += 1
+                # ICMP about an earlier datagram: the socket is as good as before, and this one was not sent.
+                self._fault(error)
 
-    async def _receive(self, path: UdpPath) -> None:
-        while True:
-            try:
-                payload = await path.receive()
-            except TunnelError as error:
-                self._faults[f"target-{error.reason}"] += 1
-            else:
-                self._answer(self._target, payload)
+    def _fault(self, error: TunnelError) -> None:
+        self._faults[f"target-{error.reason}"] += 1

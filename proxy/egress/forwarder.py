@@ -41,9 +41,11 @@ class Forwarder:
             self._datagrams.plan_changed()
 
     def stop_accepting(self) -> None:
-        """No new TCP connections. UDP goes on until `close`: a query costs nothing and is soon answered."""
+        """No new TCP connections, and none without a query. UDP goes on until `close`: it is soon answered."""
         if self._server is not None:
             self._server.close()
+        for node in self._nodes:
+            node.close_unused()
 
     def retire(self) -> None:
         """Nothing new, on neither transport; open connections go on to their end."""

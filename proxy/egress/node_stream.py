@@ -98,6 +98,11 @@ class NodeStream(asyncio.Protocol):
             self._leg.drop()
         self._host.closed(self)
 
+    def close_unused(self) -> None:
+        """Close, if nothing was asked yet."""
+        if self._opening is None:
+            self.abort()
+
     def abort(self) -> None:
         """Close without waiting for anything."""
         if self._transport is not None:

@@ -73,6 +73,11 @@ class EgressService:
         self._sockets = kept
         await self._apply(compiled)
 
+    @property
+    def sockets(self) -> tuple[EgressSocket, ...]:
+        """The sockets that it serves."""
+        return tuple(self._sockets.values())
+
     def tunnel(self, name: str) -> Tunnel:
         """The tunnel of that name, for those who carry something through it themselves.
 

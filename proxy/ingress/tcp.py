@@ -25,12 +25,10 @@ from proxy.ingress.tcp_clients import ClientConnection
 from proxy.ingress.tcp_links import LinkConnection, open_link
 from proxy.ingress.udp import backend_list
 from proxy.settings import IngressSettings, TcpSettings
-from proxy.values import Endpoint
+from proxy.values import Emit, Endpoint
 
 # Seconds between two looks at what is overdue: the precision of every time-out here.
 TICK = 0.1
-
-Emit = Callable[[str, Mapping[str, object]], None]
 
 
 class TcpStatus(Struct, frozen=True, kw_only=True):

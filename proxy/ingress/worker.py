@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -15,8 +15,7 @@ from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp import TcpIngress
 from proxy.ingress.udp import TICK, UdpIngress
 from proxy.settings import IngressSettings
-
-Emit = Callable[[str, Mapping[str, object]], None]
+from proxy.values import Emit
 
 # asm-generic/socket.h; linux/sock_diag.h: nine u32, the last is how many datagrams a full buffer cost.
 SO_MEMINFO = 55

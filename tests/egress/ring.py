@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -15,6 +15,7 @@ import asyncio_dgram
 
 from proxy.egress.service import EgressService
 from proxy.egress.sockets import open_egress_sockets
+from proxy.egress.status import ExitStatus
 from proxy.protocol.dns_frames import frame
 from proxy.protocol.methods import METHODS
 from proxy.settings import EgressSettings, Exit, Forwarder, Primary, Tunnel
@@ -71,6 +72,19 @@ async def running(settings: EgressSettings, events: Events | None = None) -> Asy
         await service.drain(0)
 
 
+@asynccontextmanager
+async def far_end(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None],
+) -> AsyncIterator[Endpoint]:
+    """A server that pretends to be the far end of a tunnel; gives its address."""
+    place = fresh_endpoint()
+    server = await asyncio.start_server(handle, *place.sockaddr)
+    try:
+        yield place
+    finally:
+        server.close()
+
+
 def exit_settings(method: str, key: str, allow: Sequence[Endpoint], listen: Endpoint | None = None) -> Exit:
     """An exit that opens these addresses."""
     return Exit(
@@ -92,18 +106,41 @@ def forwarder_settings(
     )
 
 
+def exit_status(service: EgressService) -> ExitStatus:
+    """What the exit of a service reports."""
+    status = service.status().exit
+    assert status is not None
+    return status
+
+
+@asynccontextmanager
+async def connection(place: Endpoint) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A TCP connection; cut off at the end of the block, whatever happened in it."""
+    reader, writer = await asyncio.open_connection(*place.sockaddr)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def is_closed(reader: asyncio.StreamReader) -> bool:
+    """Whether the other side closed, one way or the other, before it sent anything more."""
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
 async def ask_tcp(forwarder: Endpoint, *queries: bytes, answers: int | None = None) -> list[bytes]:
     """Ask over one connection, and read as many answers."""
-    reader, writer = await asyncio.open_connection(*forwarder.sockaddr)
-    try:
+    async with connection(forwarder) as (reader, writer):
         writer.write(b"".join(map(frame, queries)))
-        got = []
-        for _ in range(len(queries) if answers is None else answers):
-            size = int.from_bytes(await reader.readexactly(2))
-            got.append(await reader.readexactly(size))
-        return got
-    finally:
-        writer.close()
+        return [await read_message(reader) for _ in range(len(queries) if answers is None else answers)]
+
+
+async def read_message(reader: asyncio.StreamReader) -> bytes:
+    """One DNS message of a stream."""
+    return await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
 
 
 async def ask_udp(forwarder: Endpoint, query: bytes, patience: float = 5.0) -> bytes:
