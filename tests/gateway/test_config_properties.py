@@ -43,7 +43,7 @@ TOKENS = st.sampled_from(
 WORDS = st.sampled_from(sorted(set(FULL.replace("=", " ").replace(".", " ").split())))
 
 
-def outcome(content: bytes) -> str:
+def check_outcome(content: bytes) -> str:
     """All that loading this content shows."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "zonegate.toml"
@@ -60,13 +60,13 @@ def outcome(content: bytes) -> str:
 @given(st.binary(max_size=300))
 @settings(deadline=None)  # the CPUs are shared
 def test_any_bytes(content: bytes) -> None:
-    outcome(content)
+    check_outcome(content)
 
 
 @given(st.text(max_size=300) | st.lists(TOKENS | WORDS, max_size=40).map("".join))
 @settings(deadline=None)  # the CPUs are shared
 def test_any_text(text: str) -> None:
-    outcome(text.encode("utf-8", "surrogatepass"))
+    check_outcome(text.encode("utf-8", "surrogatepass"))
 
 
 @st.composite
@@ -107,7 +107,7 @@ def mutated(draw: st.DrawFn) -> str:
 @given(mutated())
 @settings(max_examples=300, deadline=None)
 def test_a_mutated_configuration(text: str) -> None:
-    shown = outcome(text.encode("utf-8", "surrogatepass"))
+    shown = check_outcome(text.encode("utf-8", "surrogatepass"))
     assert not any(secret in shown for secret in PLANTED if secret_in_place(text, secret))
 
 

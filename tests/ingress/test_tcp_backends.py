@@ -25,7 +25,7 @@ def rcode(message: bytes) -> str:
     return dns.rcode.to_text(dns.message.from_wire(message).rcode())
 
 
-async def all_answered(opened: Door, count: int = SOME) -> None:
+async def check_all_answered(opened: Door, count: int = SOME) -> None:
     """A client asks `count` queries at once and gets all their answers, none of them SERVFAIL."""
     client = await opened.client()
     client.send(*(query(f"n{number}.example.com", identity=number) for number in range(count)))
@@ -63,7 +63,7 @@ async def test_a_backend_that_closes_in_the_middle_of_an_answer_is_asked_again(p
             plain_answer(session, message)
 
     async with StreamBackend(cut_once) as backend, door(ingress_settings(backend.endpoint)) as opened:
-        await all_answered(opened)
+        await check_all_answered(opened)
         assert opened.verdicts() == {("forward", "ok"): SOME}, "sent twice, counted once"
         assert opened.status.resent > 0
         assert opened.failures[0] > 0
@@ -76,13 +76,13 @@ async def test_a_backend_that_closes_after_each_answer_serves_all() -> None:
             session.transport.close()
 
     async with StreamBackend(close_after) as backend, door(ingress_settings(backend.endpoint)) as opened:
-        await all_answered(opened)
+        await check_all_answered(opened)
 
 
 async def test_a_backend_that_closes_idle_connections_costs_nothing() -> None:
     async with StreamBackend() as backend, door(ingress_settings(backend.endpoint)) as opened:
         for _ in range(3):
-            await all_answered(opened, 1)
+            await check_all_answered(opened, 1)
             for session in backend.open_sessions:
                 session.transport.close()
             await auntil(lambda: not opened.status.links)
@@ -157,7 +157,7 @@ async def test_a_backend_that_is_not_there_is_servfail_until_it_is_back() -> Non
         assert (name, fields["address"]) == ("backend.unreachable", str(backend.endpoint))
         await backend.open()
         opened.clock.forward(5)
-        await all_answered(opened)
+        await check_all_answered(opened)
         await backend.close()
 
 
@@ -170,7 +170,7 @@ async def test_when_a_backend_dies_the_other_takes_over() -> None:
         StreamBackend() as healthy,
         door(ingress_settings(dying.endpoint, healthy.endpoint)) as opened,
     ):
-        await all_answered(opened)
+        await check_all_answered(opened)
         assert opened.failures[0] >= 1
         assert len(healthy.queries) == SOME
 
@@ -181,7 +181,7 @@ async def test_answers_are_shared_out_by_outstanding_queries() -> None:
         StreamBackend() as second,
         door(ingress_settings(first.endpoint, second.endpoint)) as opened,
     ):
-        await all_answered(opened)
+        await check_all_answered(opened)
         assert (len(first.queries), len(second.queries)) == (SOME // 2, SOME // 2)
 
 
@@ -216,7 +216,7 @@ def test_any_bytes_of_a_backend_leave_the_client_with_an_answer(pieces: list[byt
 
     async def scenario() -> None:
         async with backend, door(ingress_settings(backend.endpoint)) as opened:
-            await all_answered(opened, 3)
+            await check_all_answered(opened, 3)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())

@@ -331,10 +331,10 @@ async def test_a_reload_swaps_policy_and_backends_and_keeps_what_is_pending(clie
 def test_any_bytes_are_counted_once(packets: list[bytes]) -> None:
     """Hostile queries, and a backend that answers each with hostile bytes."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(send_and_count(packets))
+        runner.run(check_all_are_counted(packets))
 
 
-async def send_and_count(packets: list[bytes]) -> None:
+async def check_all_are_counted(packets: list[bytes]) -> None:
     backend = await UdpBackend(lambda data: [data[::-1], data, data[:7]]).open()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         async with door(backend.endpoint) as opened:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hmac
-import shutil
 import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from proxy.protocol.methods import METHODS, find_method
+from tests.support.peers import require
 
 SALT = bytes(range(32))
 
@@ -33,9 +33,7 @@ def test_2017_subkeys_are_hkdf_sha1() -> None:
 
 def test_a_password_becomes_a_key_as_openssl_makes_it() -> None:
     # Worked out with `openssl enc -aes-256-cbc -md md5 -nosalt -P -pass pass:zonegate`.
-    if (openssl := shutil.which("openssl")) is None:
-        pytest.skip("openssl is not installed")
-    argv = [openssl, "enc", "-aes-256-cbc", "-md", "md5", "-nosalt", "-P", "-pass", "pass:zonegate"]
+    argv = [require("openssl"), "enc", "-aes-256-cbc", "-md", "md5", "-nosalt", "-P", "-pass", "pass:zonegate"]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     key = bytes.fromhex(next(line for line in said.splitlines() if line.startswith("key=")).removeprefix("key="))
     assert METHODS["aes-256-gcm"].key_from_text("zonegate") == key

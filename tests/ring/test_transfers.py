@@ -117,7 +117,9 @@ def bind_primary(directory: Path, key: Key | None) -> Iterator[NameServer]:
         yield primary
 
 
-def nodes_follow(stack: ExitStack, directory: Path, primary: NameServer, source: Endpoint, key: Key | None) -> None:
+def check_nodes_follow(
+    stack: ExitStack, directory: Path, primary: NameServer, source: Endpoint, key: Key | None
+) -> None:
     """All nodes hold what the primary has, record by record, before and after a change of every zone."""
     role = Secondary(tuple(zone.name for zone in ZONES), source, key)
     nodes = [stack.enter_context(kind(role, directory / kind.software)) for kind in NODES]
@@ -140,7 +142,7 @@ def test_zones_come_through_the_tunnel_record_by_record(way: str, signed: bool, 
         primary = stack.enter_context(bind_primary(tmp_path, key))
         url = WAYS[way](stack, tmp_path, primary.endpoint)
         gateway = stack.enter_context(running(tmp_path, forwarding(url, primary.endpoint, forwarder)))
-        nodes_follow(stack, tmp_path, primary, forwarder, key)
+        check_nodes_follow(stack, tmp_path, primary, forwarder, key)
         until(lambda: gateway.total("zonegate_tunnel_received_datagrams_total") > 0, what="SOA checks by UDP, counted")
         until(
             lambda: gateway.total("zonegate_tunnel_streams_opened_total") >= len(NODES) * len(ZONES),
@@ -167,4 +169,4 @@ def test_our_exit_ends_the_tunnels_of_others(near: str, tmp_path: Path) -> None:
         far = stack.enter_context(own_exit(tmp_path, method, key, primary.endpoint))
         door = loopback()
         stack.enter_context(tunnels.listening(NEAR_ENDS[near](tmp_path, door, far, primary.endpoint), door))
-        nodes_follow(stack, tmp_path, primary, door, None)
+        check_nodes_follow(stack, tmp_path, primary, door, None)
