@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dns.exception
-import dns.name
-
 from dataplane import Policy
 from filters.errors import FilterError
+from filters.names import zone_wire
 from filters.settings import FilterSettings, RateLimit
 
 # As a zone of `filters.zones`: names of no listed zone pass as well.
@@ -24,7 +22,7 @@ def compile_policy(settings: FilterSettings) -> Policy:
     checks, budget = settings.checks, settings.error_budget
     try:
         return Policy(
-            zones=[zone_wire(zone) for zone in settings.zones if zone != ANY_ZONE],
+            zones=[_zone(zone) for zone in settings.zones if zone != ANY_ZONE],
             pass_all=ANY_ZONE in settings.zones,
             rate_limits=[
                 (limit.key, limit.rate, _burst(limit), limit.prefix_v4, limit.prefix_v6, limit.action)
@@ -37,26 +35,11 @@ def compile_policy(settings: FilterSettings) -> Policy:
         raise FilterError(f"filters: {error}") from None
 
 
-def zone_wire(zone: str) -> bytes:
-    """The name of `zone` in wire form (RFC 1035 section 3.1), in lower case. Letters beyond ASCII are taken as IDNA.
-
-    Raises:
-        FilterError: not a domain name, or one that is surely not meant.
-    """
-    if zone in {"", "@"}:
-        raise _refusal(zone, 'the root zone is written "."')
-    if zone.startswith("*."):
-        raise _refusal(zone, f"a zone covers all names below it; write {zone[2:]!r}")
-    if any(character.isspace() or not character.isprintable() for character in zone):
-        raise _refusal(zone, "it has a space or control character; one that is really meant is written \\032")
+def _zone(text: str) -> bytes:
     try:
-        return dns.name.from_text(zone).to_digestable()
-    except (dns.exception.DNSException, UnicodeError) as error:
-        raise _refusal(zone, str(error)) from None
-
-
-def _refusal(zone: str, why: str) -> FilterError:
-    return FilterError(f'filters.zones: {zone!r} is not a domain name: {why}; write one such as "example.com"')
+        return zone_wire(text)
+    except FilterError as error:
+        raise FilterError(f"filters.zones: {text!r} is not a domain name: {error}") from None
 
 
 def _burst(limit: RateLimit) -> int:

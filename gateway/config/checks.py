@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
+from filters.errors import FilterError
+from filters.names import zone_wire
 from filters.settings import FilterSettings
 from gateway.config.addresses import clashes, doors
-from gateway.config.names import check_name
 from gateway.config.problems import Key, quote, show_key
 from gateway.config.reader import Fault, Table
 from gateway.settings import AdminSettings
@@ -127,8 +128,8 @@ def _zones(tables: Tables) -> Iterator[Fault]:
             if zone == "*" and table.kind is FilterSettings:
                 continue
             try:
-                check_name(zone)
-            except ValueError as error:
+                zone_wire(zone)
+            except FilterError as error:
                 yield Fault(place, quote(zone), str(error))
 
 
