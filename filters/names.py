@@ -7,7 +7,7 @@ import dns.name
 
 from filters.errors import FilterError
 
-EXAMPLE = 'write one such as "example.com"'
+RULE = "a name is labels of 1 to 63 octets between dots, at most 255 on the wire"
 
 
 def zone_wire(text: str) -> bytes:
@@ -27,4 +27,4 @@ def zone_wire(text: str) -> bytes:
     try:
         return dns.name.from_text(text).to_digestable()
     except (dns.exception.DNSException, UnicodeError) as error:
-        raise FilterError(f"{error}; {EXAMPLE}") from None
+        raise FilterError(f"{str(error).removesuffix('.')}; {RULE}") from None
