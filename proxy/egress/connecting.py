@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import TypeVar
@@ -36,7 +37,8 @@ async def connect_tcp(
         raise fault(f"{host} port {port} refused the connection", "refused") from None
     except OSError as error:
         raise fault(f"{host} port {port} can't be reached: {error.strerror or error}", "unreachable") from None
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with contextlib.suppress(OSError):  # closed again already; its protocol knows
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return transport, protocol
 
 

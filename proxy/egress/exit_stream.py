@@ -14,6 +14,7 @@ full, the oldest such connection goes first. Once the key is shown, refusals clo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import time
@@ -26,6 +27,7 @@ from proxy.egress.exit_plan import ExitPlan
 from proxy.egress.exit_target import ExitTarget
 from proxy.egress.idle import IdleTimer
 from proxy.egress.stream import HIGH_WATER
+from proxy.egress.usable import usable
 from proxy.errors import PrimaryError, ProtocolError, ProxyError
 from proxy.protocol.address import Target
 from proxy.protocol.shadowsocks import Opened
@@ -140,7 +142,10 @@ class ExitStream(asyncio.Protocol):
     def reset(self) -> None:
         """Close with RST, whatever is unread or unsent."""
         if self._transport is not None:
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            with contextlib.suppress(OSError):  # closed already
+                self._transport.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
+                )
             self._transport.abort()
 
     def _fault(self, error: ProtocolError) -> None:
@@ -148,7 +153,7 @@ class ExitStream(asyncio.Protocol):
         self._host.rejected(self, error)
         if self._state is State.HEADER:
             self._state = State.SILENT
-            if self._transport is not None:
+            if usable(self._transport):
                 self._transport.pause_reading()
         else:
             self.reset()
@@ -164,7 +169,7 @@ class ExitStream(asyncio.Protocol):
             self._deadline.cancel()
         self._state = State.CONNECTING
         self._idle = IdleTimer(self._plan.settings.idle_timeout, self.reset)
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.pause_reading()
         self._connecting = asyncio.create_task(self._connect(target))
 
@@ -182,7 +187,7 @@ class ExitStream(asyncio.Protocol):
         self._send_pending()
         if self._ended:
             connected.write_eof()
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.resume_reading()
 
     def _send_pending(self) -> None:
@@ -200,12 +205,12 @@ class ExitStream(asyncio.Protocol):
         """Bytes from the target, to the client."""
         self._touch()
         self._counters.bytes_out += len(data)
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.write(self._codec.send(data, time.time()))
 
     def answer_eof(self) -> None:
         """The target has sent its last byte."""
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.write_eof()
 
     def target_lost(self, error: Exception | None) -> None:
@@ -213,16 +218,16 @@ class ExitStream(asyncio.Protocol):
         self._target = None
         if error is not None:
             self.reset()
-        elif self._transport is not None:
+        elif usable(self._transport):
             self._transport.close()
 
     def pause_reading(self) -> None:
         """The target takes no more for now."""
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """It takes more again."""
         self._touch()
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.resume_reading()

@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol, cast
 
 from proxy.egress.stream import HIGH_WATER
+from proxy.egress.usable import usable
 
 
 class Client(Protocol):
@@ -67,13 +68,13 @@ class ExitTarget(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Bytes for the target."""
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.write(data)
 
     def write_eof(self) -> None:
         """The client has sent its last byte. When the target has, too, all is said."""
         self._request_ended = True
-        if self._transport is None:
+        if not usable(self._transport):
             return
         if self._answer_ended:
             self._transport.close()
@@ -82,12 +83,12 @@ class ExitTarget(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """The client is slow."""
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Go on."""
-        if self._transport is not None:
+        if usable(self._transport):
             self._transport.resume_reading()
 
     def abort(self) -> None:

@@ -22,6 +22,7 @@ from proxy.egress.idle import IdleTimer
 from proxy.egress.leg import Leg
 from proxy.egress.stream import HIGH_WATER
 from proxy.egress.tunnel import Tunnel
+from proxy.egress.usable import usable
 from proxy.errors import ProtocolError, ProxyError
 from proxy.protocol.dns_frames import FrameMarks, FrameReader, frame
 from proxy.protocol.transfer_queries import error_reply, read_query
@@ -73,7 +74,7 @@ class NodeStream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._idle.touch()
         for message in self._queries.feed(data):
-            if self._transport is None or self._transport.is_closing():
+            if not usable(self._transport):
                 return
             self._query(message)
 
@@ -127,7 +128,7 @@ class NodeStream(asyncio.Protocol):
             self._give_up("too-many-refusals")
 
     def _write_refusals(self) -> None:
-        if self._refusals and self._transport is not None:
+        if self._refusals and usable(self._transport):
             self._transport.write(b"".join(self._refusals))
             self._refusals.clear()
 
@@ -154,7 +155,7 @@ class NodeStream(asyncio.Protocol):
         self._regulate_reading()
 
     def _regulate_reading(self) -> None:
-        if self._transport is None:
+        if not usable(self._transport):
             return
         if self._held or len(self._kept) > KEPT_QUERIES:
             self._transport.pause_reading()
@@ -202,7 +203,7 @@ class NodeStream(asyncio.Protocol):
     def answer(self, data: bytes) -> None:
         """Bytes of an answer came: to the node, at once."""
         self._idle.touch()
-        if self._transport is None:
+        if not usable(self._transport):
             return
         if self._kept:
             self._kept.clear()
@@ -220,7 +221,7 @@ class NodeStream(asyncio.Protocol):
         """The stream is over, behind the first byte of an answer."""
         if isinstance(error, ProxyError) and self._tunnel is not None:
             self._plan.route.failed(self._tunnel, "tcp", error)
-        if error is None and self._marks.between and self._transport is not None:
+        if error is None and self._marks.between and usable(self._transport):
             self._transport.close()
         else:
             self._give_up("answer-cut")

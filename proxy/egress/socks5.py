@@ -43,7 +43,7 @@ class Socks5Tunnel:
         control, ready = await self._shake_hands(Socks5Client(self._address, Command.UDP_ASSOCIATE))
         try:
             path = await UdpPath.open(*self._relay(ready.bound, control.peer))
-        except TunnelError:
+        except BaseException:
             control.close()
             raise
         return _Socks5Datagrams(path, control, target, self.counters)

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.usable import usable
 from proxy.errors import ProtocolError, ProxyError, TunnelError
 from proxy.protocol.shadowsocks import ClientStream
 from proxy.values import Endpoint
@@ -110,14 +111,17 @@ class TunnelStream(asyncio.Transport, asyncio.Protocol):
         self.lower.abort()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not usable(self._lower):
+            return
         self._counters.bytes_out += len(data)
-        self.lower.write(data if self._codec is None else self._codec.send(data))
+        self._lower.write(data if self._codec is None else self._codec.send(data))
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         self.write(b"".join(list_of_data))
 
     def write_eof(self) -> None:
-        self.lower.write_eof()
+        if usable(self._lower):
+            self._lower.write_eof()
 
     def can_write_eof(self) -> bool:
         return True
@@ -132,10 +136,12 @@ class TunnelStream(asyncio.Transport, asyncio.Protocol):
         return self.lower.is_closing()
 
     def pause_reading(self) -> None:
-        self.lower.pause_reading()
+        if usable(self._lower):
+            self._lower.pause_reading()
 
     def resume_reading(self) -> None:
-        self.lower.resume_reading()
+        if usable(self._lower):
+            self._lower.resume_reading()
 
     def is_reading(self) -> bool:
         return self.lower.is_reading()

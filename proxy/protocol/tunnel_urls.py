@@ -21,6 +21,9 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from proxy.protocol.methods import Method, find_method
 from proxy.values import parse_port
 
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+
 
 @dataclass(frozen=True, slots=True)
 class TunnelHost:
@@ -123,7 +126,7 @@ def _parse_host(place: str) -> TunnelHost:
             raise ValueError(f"{host} is not an IPv6 address") from None
     if ":" in host:
         raise ValueError("an IPv6 address stands in brackets: [2001:db8::1]:8388")
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", host):
+    if len(host) > 253 or not _HOST_NAME.fullmatch(host):
         raise ValueError(f"{host!r} is neither an IP address nor a host name")
     return TunnelHost(host, number)
 

@@ -62,14 +62,17 @@ class Events:
 
 @asynccontextmanager
 async def running(settings: EgressSettings, events: Events | None = None) -> AsyncIterator[EgressService]:
-    """A service on sockets of its own."""
+    """A service on sockets of its own. Whatever was thrown at it, nothing may have reached the loop as an exception."""
     sockets = open_egress_sockets(settings)
     service = EgressService(settings=settings, sockets=sockets, emit=events if events is not None else Events())
+    loop, mishaps = asyncio.get_running_loop(), list[dict[str, object]]()
+    loop.set_exception_handler(lambda _, context: mishaps.append(context))
     await service.start()
     try:
         yield service
     finally:
         await service.drain(0)
+    assert not mishaps, mishaps
 
 
 @asynccontextmanager
