@@ -25,7 +25,10 @@ class LegOwner(Protocol):
 
 
 class Leg(asyncio.Protocol):
-    """`answered` is done at the first byte from the primary, or fails with what came instead."""
+    """`answered` is done at the first byte from the primary, or fails with what came instead.
+
+    TunnelError: "closed", "broken", "cut". ProtocolError: what came was not from an exit with our key.
+    """
 
     def __init__(self, owner: LegOwner) -> None:
         self._owner: LegOwner | None = owner
@@ -89,19 +92,6 @@ class Leg(asyncio.Protocol):
         """Go on."""
         if self._stream is not None:
             self._stream.resume_reading()
-
-    async def wait_for_answer(self, patience: float) -> None:
-        """Return at the first byte of an answer.
-
-        Raises:
-            TunnelError: "no-answer" after `patience` seconds, "closed", "broken", "cut".
-            ProtocolError: what came was no answer of an exit with our key.
-        """
-        try:
-            async with asyncio.timeout(patience):
-                await asyncio.shield(self.answered)
-        except TimeoutError:
-            raise no_answer(patience) from None
 
     def drop(self) -> None:
         """Give it up; nothing is reported any more."""

@@ -38,6 +38,7 @@ class Waiting:
     peer: Peer
     plan: ForwarderPlan
     ways: list[Tunnel]
+    tunnel: Tunnel | None = None  # the one that is tried now
     path: Path[Waiting] | None = None
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
@@ -119,8 +120,9 @@ class NodeDatagrams:
 
     def _expire(self, query: Waiting) -> None:
         self._counters.refused["no-answer"] += 1
+        if query.tunnel is not None:
+            query.plan.route.failed(query.tunnel, "udp", no_answer(query.plan.settings.udp_timeout))
         if query.path is not None:
-            query.plan.route.failed(query.path.tunnel, "udp", no_answer(query.plan.settings.udp_timeout))
             self._spare.discard(query.path)
         self._forget(query)
 
@@ -137,7 +139,7 @@ class NodeDatagrams:
                 self._path_failed(query.path, error)
             return
         while query.ways:
-            tunnel = query.ways.pop(0)
+            tunnel = query.tunnel = query.ways.pop(0)
             try:
                 query.path = await self._find_path(tunnel, query)
                 await query.path.send(query.message)

@@ -19,7 +19,7 @@ from dns.rcode import Rcode
 from proxy.egress.counters import ForwarderCounters
 from proxy.egress.forwarder_plan import ForwarderPlan
 from proxy.egress.idle import IdleTimer
-from proxy.egress.leg import Leg
+from proxy.egress.leg import Leg, no_answer
 from proxy.egress.stream import HIGH_WATER
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.usable import usable
@@ -29,6 +29,7 @@ from proxy.protocol.transfer_queries import error_reply, read_query
 from proxy.values import Endpoint, IPAddress
 
 KEPT_QUERIES = 64 << 10  # bytes of queries without an answer; more are not read before one came
+PATIENCE_OF_NODES = 1.0  # seconds; a node that leaves earlier had other reasons than a slow answer
 KEPT_REFUSALS = 64  # refusals that wait for the end of an answer that is passing
 
 
@@ -49,6 +50,7 @@ class NodeStream(asyncio.Protocol):
         self._plan = plan
         self._counters = counters
         self._host = host
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._idle = IdleTimer(plan.settings.idle_timeout, self._expire)
         self._queries = FrameReader()
@@ -59,6 +61,7 @@ class NodeStream(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._leg: Leg | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._began = 0.0  # when the present tunnel was first tried
         self._held = False  # the tunnel takes no more queries for now
 
     # The node's side.
@@ -93,11 +96,18 @@ class NodeStream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._idle.stop()
-        if self._opening is not None:
+        if self._opening is not None and not self._opening.done():
             self._opening.cancel()
+            self._blame_tunnel()
         if self._leg is not None:
             self._leg.drop()
         self._host.closed(self)
+
+    def _blame_tunnel(self) -> None:
+        """The node has left before an answer came. If it had waited, its next attempt shall go another way."""
+        waited = self._loop.time() - self._began
+        if self._tunnel is not None and waited >= PATIENCE_OF_NODES:
+            self._plan.route.failed(self._tunnel, "tcp", no_answer(waited))
 
     def close_unused(self) -> None:
         """Close, if nothing was asked yet."""
@@ -188,11 +198,16 @@ class NodeStream(asyncio.Protocol):
             self._held = False
             first = bytes(self._kept)
             self._sent = len(first)
+            self._began = self._loop.time()
             try:
-                await tunnel.open_stream(route.target, leg, first)
-                self._send_kept()
-                await leg.wait_for_answer(patience)
-            except ProxyError as error:
+                async with asyncio.timeout(patience):
+                    await tunnel.open_stream(route.target, leg, first)
+                    self._send_kept()
+                    await asyncio.shield(leg.answered)
+            except TimeoutError:
+                leg.drop()
+                route.failed(tunnel, "tcp", no_answer(patience))
+            except ProxyError as error:  # also where the primary is at fault: another exit may reach it
                 leg.drop()
                 route.failed(tunnel, "tcp", error)
             else:

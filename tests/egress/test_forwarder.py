@@ -9,6 +9,7 @@ import dns.opcode
 import pytest
 from dns.rcode import Rcode
 
+from proxy.egress import node_stream
 from proxy.egress.forwarder_plan import compile_forwarder
 from proxy.protocol.dns_frames import frame
 from proxy.settings import EgressSettings, Forwarder, Primary
@@ -234,6 +235,38 @@ async def test_a_silent_tunnel_is_left_after_the_answer_timeout() -> None:
             assert await ask_tcp(settings.forwarders[0].listen, SOA) == soa_answer(SOA)
             assert near.status().tunnels[0].failures == {"no-answer": 1}
             assert "wrong key" in str(near.status().tunnels[0].last_error)
+        for writer in held:
+            writer.close()
+
+
+async def test_a_node_that_gives_up_first_goes_another_way_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_stream, "PATIENCE_OF_NODES", 0.05)
+    held = list[asyncio.StreamWriter]()
+    async with ScriptedPrimary() as primary, far_end(lambda reader, writer: held.append(writer)) as place:
+        ways = [tunnel("mute", DEAD.format(place.port)), DIRECT]
+        settings = forwarder_settings(ways, primary.endpoint, answer_timeout=30.0)
+        listen = settings.forwarders[0].listen
+        async with running(settings) as near:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await ask_tcp(listen, SOA)
+            await auntil(lambda: near.status().tunnels[0].failures == {"no-answer": 1})
+            assert await ask_tcp(listen, SOA) == soa_answer(SOA)
+        for writer in held:
+            writer.close()
+
+
+async def test_a_tunnel_that_hangs_in_its_handshake_is_left_by_datagrams_too() -> None:
+    held = list[asyncio.StreamWriter]()
+    async with ScriptedPrimary() as primary, far_end(lambda reader, writer: held.append(writer)) as place:
+        ways = [tunnel("mute", f"socks5://{place}"), DIRECT]
+        settings = forwarder_settings(ways, primary.endpoint, udp_timeout=0.1)
+        listen = settings.forwarders[0].listen
+        async with running(settings) as near:
+            with pytest.raises(TimeoutError):
+                await ask_udp(listen, SOA, patience=0.15)
+            await auntil(lambda: near.status().tunnels[0].failures == {"no-answer": 1})
+            assert await ask_udp(listen, SOA) == soa_answer(SOA)[0]
         for writer in held:
             writer.close()
 

@@ -10,6 +10,7 @@ import dns.tsigkeyring
 import pytest
 
 from proxy.egress.exit_stream import ExitStream
+from proxy.egress.tunnels import make_tunnel
 from proxy.protocol.dns_frames import frame
 from proxy.protocol.methods import METHODS
 from proxy.settings import EgressSettings
@@ -22,6 +23,7 @@ from tests.egress.ring import (
     exit_status,
     forwarder_settings,
     fresh_key,
+    read_message,
     running,
     ss_url,
     tunnel,
@@ -132,6 +134,32 @@ async def test_a_node_that_leaves_closes_the_whole_way() -> None:
             await auntil(lambda: near.status().forwarders[0].connections_open == 0)
             await auntil(lambda: near.status().tunnels[0].streams_open == 0)
             await auntil(lambda: exit_status(far).streams_open == 0)
+
+
+async def test_asyncio_streams_run_over_a_tunnel() -> None:
+    """So does whatever takes a transport: TLS, another tunnel, a reader of transfers."""
+    key = fresh_key(METHOD)
+    async with ScriptedPrimary() as primary:
+        exit_ = exit_settings(METHOD, key, [primary.endpoint])
+        async with running(EgressSettings(exit=exit_)):
+            way = make_tunnel(tunnel("t", ss_url(METHOD, key, exit_.listen)))
+            reader = asyncio.StreamReader()
+            protocol = asyncio.StreamReaderProtocol(reader)
+            transport = await way.open_stream(primary.endpoint, protocol, frame(SOA))
+            writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+            assert await read_message(reader) == soa_answer(SOA)[0]
+            writer.writelines([frame(SOA)[:5], frame(SOA)[5:]])
+            await writer.drain()
+            assert await read_message(reader) == soa_answer(SOA)[0]
+            assert writer.get_extra_info("peername") == exit_.listen.sockaddr
+            writer.write_eof()
+            (asked,) = primary.connections
+            asked.close()
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+            writer.write(b"after the end")
+            assert way.counters.streams_open == 0
 
 
 async def test_two_nodes_may_use_the_same_id() -> None:
