@@ -39,6 +39,9 @@ const SPINS: u32 = 64;
 /// nanoseconds are normal.
 const PATIENCE: u32 = 10_000;
 
+/// The arrival time of a way that is being given to another key. No clock gets there.
+const BUSY: u64 = u64::MAX;
+
 pub(crate) type Set = [AtomicU64; SET_WORDS];
 
 /// The rate limits in shared memory, as one worker sees them.
@@ -88,10 +91,11 @@ impl<'w> Limits<'w> {
                 }
                 continue;
             };
-            let passed = set.charge(way, bucket, now);
-            // The charge holds only if the way was still that of the key.
-            if set.keys[way].load(SeqCst) == key {
-                return passed;
+            match set.charge(way, key, bucket, now) {
+                Charge::Passed => return true,
+                Charge::Over => return false,
+                Charge::Busy => set.settle(way),
+                Charge::Gone => {}
             }
         }
         true
@@ -115,6 +119,18 @@ impl<'w> Limits<'w> {
     }
 }
 
+/// What became of a charge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Charge {
+    Passed,
+    /// Over the limit; nothing was taken.
+    Over,
+    /// The way is being given away.
+    Busy,
+    /// The way is another bucket's by now.
+    Gone,
+}
+
 #[derive(Clone, Copy)]
 struct Ways<'s> {
     lock: &'s AtomicU64,
@@ -133,34 +149,64 @@ impl<'s> Ways<'s> {
         self.keys.iter().position(|word| word.load(SeqCst) == key)
     }
 
+    /// Charges the bucket in `way`, if it is still that of `key`.
+    ///
+    /// The arrival time is read first and the key after it. A way changes hands by way of `BUSY`, so an arrival time that is still
+    /// there at the end was that of the key all the time, and no charge is ever lost or put on another's account.
     #[inline]
-    fn charge(self, way: usize, bucket: &Bucket, now: u64) -> bool {
+    fn charge(self, way: usize, key: u64, bucket: &Bucket, now: u64) -> Charge {
         let arrival = &self.arrivals[way];
         let mut seen = arrival.load(SeqCst);
-        while let Some(next) = bucket.charge(seen, now) {
+        loop {
+            if seen == BUSY {
+                return Charge::Busy;
+            }
+            if self.keys[way].load(SeqCst) != key {
+                return Charge::Gone;
+            }
+            let Some(next) = bucket.charge(seen, now) else {
+                match arrival.load(SeqCst) {
+                    same if same == seen => return Charge::Over,
+                    other => seen = other,
+                }
+                continue;
+            };
             match arrival.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
-                Ok(_) => return true,
+                Ok(_) => return Charge::Passed,
                 Err(other) => seen = other,
             }
         }
-        false
+    }
+
+    /// Waits until nobody gives the way away any more. One that a dead holder left busy becomes a full bucket.
+    fn settle(self, way: usize) {
+        let held = self.lock();
+        let _ = self.arrivals[way].compare_exchange(BUSY, 0, SeqCst, SeqCst);
+        self.unlock(held);
     }
 
     /// Gives the way with the earliest arrival time to `key`, and returns that time. Only under the lock.
     fn take_earliest(self, key: u64, arrival: u64) -> u64 {
-        let mut way = 0;
-        let mut earliest = u64::MAX;
-        for (other, arrival) in self.arrivals.iter().enumerate() {
-            let arrival = arrival.load(SeqCst);
-            if arrival < earliest {
-                (way, earliest) = (other, arrival);
+        loop {
+            let mut way = 0;
+            let mut earliest = u64::MAX;
+            for (other, arrival) in self.arrivals.iter().enumerate() {
+                let arrival = arrival.load(SeqCst);
+                // Under the lock only a dead holder can have left one busy.
+                if arrival == BUSY || arrival < earliest {
+                    (way, earliest) = (other, arrival);
+                }
+                if arrival == BUSY {
+                    break;
+                }
+            }
+            // Fails if the bucket was charged meanwhile: then it is in debt, and another one is earlier.
+            if self.arrivals[way].compare_exchange(earliest, BUSY, SeqCst, SeqCst).is_ok() {
+                self.keys[way].store(key, SeqCst);
+                self.arrivals[way].store(arrival, SeqCst);
+                return if earliest == BUSY { 0 } else { earliest };
             }
         }
-        // First nobody's, so that a charge for the old key that is under way does not hold; the new key last.
-        self.keys[way].store(0, SeqCst);
-        self.arrivals[way].store(arrival, SeqCst);
-        self.keys[way].store(key, SeqCst);
-        earliest
     }
 
     /// Waits for the lock and takes it; returns what `unlock` needs. The word is odd while the set is locked, and each
