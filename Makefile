@@ -60,6 +60,11 @@ bench: build  ## measure against dnsdist and NSD on this machine (BENCH="udp tcp
 fuzz:  ## fuzz every target of dataplane/fuzz for FUZZ_SECONDS each
 	tests/fuzz.sh $(FUZZ_SECONDS)
 
+.PHONY: docs
+docs: build  ## write docs/settings.md and docs/metrics.md anew, from the classes and the collector
+	$(BIN)/python -m gateway.config.reference > docs/settings.md
+	$(BIN)/python -m gateway.metrics_reference > docs/metrics.md
+
 .PHONY: lock
 lock:  ## choose the newest allowed versions anew: requirements.lock and dataplane/Cargo.lock
 	$(PYTHON) -m venv build/lock

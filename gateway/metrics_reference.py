@@ -1,0 +1,134 @@
+"""The reference of metrics, `docs/metrics.md`, from the collector itself: `python -m gateway.metrics_reference`.
+
+A gateway that has counted nothing still names every family with its labels. A test compares the file with what this
+makes, so neither can go stale.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from prometheus_client.core import Metric
+
+from dataplane import SharedMemory
+from gateway.metrics import GatewayCollector
+from gateway.state import ProcessState
+
+_HEAD = """\
+# Metrics
+
+Everything that `/metrics` of the admin address shows. This page is written from the collector
+(`python -m gateway.metrics_reference`). The exit shows the same, as far as it has the parts.
+
+Label values come from the program or the configuration, never from the network, so their number is bounded. Most
+cells that were never counted are left out: absent is 0. Counters of the ingress workers stand in shared memory: they
+survive a worker's crash and a reload, and begin anew when the gateway does. What a process tells of itself (labels
+`process`, `tunnel` and `forwarder`, and the metrics of the exit) begins anew with that process.
+
+For each transport, `zonegate_ingress_received_total` is the sum of `zonegate_ingress_verdicts_total` over verdict and
+reason. What each reason means says [wire-check.md](wire-check.md).
+
+"""
+
+_ROOMS = {
+    "ingress": "Queries in",
+    "backend": "The nodes behind us",
+    "policy": "Limits and configuration",
+    "worker": "Processes",
+    "tunnel": "Tunnels",
+    "transfer": "Forwarders",
+    "exit": "The exit",
+    "event": "Events",
+}
+
+_TAIL = """\
+## Label values
+
+| label | values |
+|---|---|
+| `transport` | `udp`, `tcp`; `tls` counts nothing yet |
+| `verdict` | `forward`, `reply`, `drop`, `shed` |
+| `reason` of verdicts and answers | the reasons of [wire-check.md](wire-check.md) |
+| `kind` | {kinds} |
+| `process` | `supervisor`, `ingress-0` and on, `transfer` |
+| `limit` | the place among `[[filters.rate_limits]]`, from 0 |
+| `backend`, `tunnel`, `primary` | the names in the configuration |
+| `forwarder` | its `listen` address |
+| `event` | the names of the log's events, such as `process.crashed` |
+
+## What to watch
+
+```promql
+# queries a second, by what became of them
+sum by (verdict) (rate(zonegate_ingress_verdicts_total[5m]))
+# why queries were not forwarded
+topk(5, sum by (reason) (rate(zonegate_ingress_verdicts_total{{verdict!="forward"}}[5m])))
+# lost before the gateway saw them: net.core.rmem_max, or too few workers
+sum(rate(zonegate_ingress_udp_receive_drops_total[5m])) > 0
+# a backend that no worker finds healthy
+max by (backend) (zonegate_backend_healthy) == 0
+# transfers stand still: a tunnel fails, and why
+sum by (tunnel, reason) (rate(zonegate_tunnel_failures_total[15m])) > 0
+# the last reload was refused
+zonegate_policy_last_reload_ok == 0
+# processes that crash
+increase(zonegate_worker_restarts_total[1h]) > 0
+```
+"""
+
+
+class _Idle:
+    """A gateway with every part, before its first query."""
+
+    serial = 1
+    last_reload_ok = True
+    limits = 0
+    slots: Mapping[str, int] = {}
+    event_counts: Mapping[str, int] = {}
+
+    def __init__(self) -> None:
+        self.memory: SharedMemory | None = SharedMemory.create(1, 1024)
+
+    def processes(self) -> Sequence[ProcessState]:
+        """The transfer process, with an exit that did nothing: without it the exit's families would be left out."""
+        exit_: dict[str, object] = defaultdict(int, rejects={})
+        body = {"tunnels": (), "forwarders": (), "exit": exit_}
+        return [
+            ProcessState(
+                name="transfer", role="transfer", index=0, pid=None, phase="serving", age=0.0, restarts=0, body=body
+            )
+        ]
+
+
+def reference() -> str:
+    """The text of the page."""
+    idle = _Idle()
+    families = sorted(GatewayCollector(idle).collect(), key=lambda family: list(_ROOMS).index(_room(family)))
+    kinds = ", ".join(f"`{kind}`" for kind in idle.memory.io()) if idle.memory is not None else ""
+    return _HEAD + "\n".join(_tables(families)) + "\n" + _TAIL.format(kinds=kinds)
+
+
+def _tables(families: Sequence[Metric]) -> Iterator[str]:
+    for room, title in _ROOMS.items():
+        yield f"## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|"
+        for family in families:
+            if _room(family) == room:
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                labels = ", ".join(f"`{label}`" for label in _labels(family)) or "none"
+                yield f"| `{name}` | {family.type} | {labels} | {family.documentation} |"
+        yield ""
+
+
+def _room(family: Metric) -> str:
+    return family.name.split("_")[1]
+
+
+def _labels(family: Metric) -> Sequence[str]:
+    """The names of a family's labels, which prometheus_client shows on samples only."""
+    return tuple(getattr(family, "_labelnames", ()))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

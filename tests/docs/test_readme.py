@@ -1,0 +1,95 @@
+"""What the pages tell an operator to type exists, and the five minutes of the README work as they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from gateway.cli import cli
+from gateway.config import load
+from tests.docs.pages import PAGES, ROOT, block, blocks, commands, page
+
+README = "README.md"
+
+
+def subcommand(name: str) -> click.Command | None:
+    return cli.get_command(click.Context(cli), name)
+
+
+def options(command: click.Command) -> set[str]:
+    context = click.Context(command)
+    return {option for parameter in command.get_params(context) for option in parameter.opts}
+
+
+def unknown(line: str) -> str | None:
+    """What of a `zonegate …` line doesn't exist; None when all of it does."""
+    found = re.search(r"(?:^|[ /])zonegate ([a-z][a-z-]*)(.*)", line)
+    if found is None:
+        return None
+    command = subcommand(found[1])
+    if command is None:
+        return found[1]
+    used = re.findall(r"(?<=\s)--?[a-z][a-z-]*", found[2].partition(" && ")[0])
+    return next((option for option in used if option not in options(command)), None)
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_command_option_and_target_exists(file: Path) -> None:
+    targets = set(re.findall(r"(?m)^([a-z]+):", page("Makefile")))
+    for line in commands(file.read_text()):
+        assert unknown(line) is None, line
+        if found := re.match(r"make ([a-z]+)", line):
+            assert found[1] in targets, line
+
+
+@pytest.mark.parametrize("line", ["zonegate fly", "x && zonegate run --fast", "/opt/zonegate/bin/zonegate init -q"])
+def test_what_does_not_exist_is_found(line: str) -> None:
+    assert unknown(line) is not None
+
+
+def test_the_commands_of_the_unit_exist() -> None:
+    lines = re.findall(r"(?m)^Exec.*", page("deploy/zonegate.service"))
+    assert sum("zonegate " in line for line in lines) == 2
+    assert [line for line in lines if unknown(line)] == []
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_leads_somewhere(file: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", file.read_text())
+    assert [target for target in targets if not (file.parent / target).exists()] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = page("docs/README.md")
+    pages = [file.name for file in (ROOT / "docs").glob("*.md") if file.name != "README.md"]
+    assert len(pages) >= 4
+    assert [name for name in pages if f"]({name})" not in index] == []
+
+
+def test_the_five_minutes_as_they_are_written(tmp_path: Path) -> None:
+    """The key, the file with the tunnel's secret and the configuration, by the lines that the README shows."""
+    shell = "\n".join(blocks(page(README), "sh")).splitlines()
+    typed = [line for line in shell if line.startswith(("zonegate exit-key ", "(umask ", "zonegate check "))]
+    assert len(typed) == 3
+    (tmp_path / "zonegate.toml").write_text(block(README, "toml"))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "umask 022\n" + "\n".join(typed)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "zonegate.toml is right" in done.stdout
+    egress = load(tmp_path / "zonegate.toml").settings.egress
+    assert egress is not None
+    assert egress.tunnels[0].url.reveal() == (tmp_path / "fra.url").read_text().strip()
