@@ -44,7 +44,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Run a whole ring on loopback, to look at.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this; else at Ctrl-C.")
 @click.option("--port", type=click.IntRange(1, 65535), help=f"Where clients ask; {DNS_PORT} if free, else another.")
 @click.option("--admin-port", type=click.IntRange(1, 65535), help=f"For metrics; {ADMIN_PORT} if free, else another.")
