@@ -125,6 +125,9 @@ class UdpRelay:
             ValueError: `allow` has other words than transfer, notify and update.
         """
 
+    def add_socket(self, fd: int, ipv6: bool) -> int:
+        """Add a socket towards the backends of a family; returns its number for `backend_ready`."""
+
     def set_policy(self, policy: Policy) -> None:
         """Decide by another policy from the next packet on."""
 
@@ -132,17 +135,27 @@ class UdpRelay:
         """Slot, address, port, weight and time-out in seconds of each. One that is known in its slot keeps its state.
 
         Raises:
-            ValueError: no such slot.
+            ValueError: no such slot, or a time-out that is none.
         """
 
     def set_health(self, slot: int, healthy: bool) -> None:
         """Let the backend have queries, or not."""
 
     def listener_ready(self, listener: int) -> None:
-        """Work through what waits at a listener: at most four batches of 64."""
+        """Work through what waits at a listener: at most four batches of 64.
 
-    def backend_ready(self, socket: int) -> None:
-        """Work through what waits at a backend socket, by its place in `sockets`: at most four batches of 64."""
+        Raises:
+            IndexError: no such listener.
+        """
+
+    def backend_ready(self, socket: int) -> bool:
+        """Work through what waits at a backend socket, by its place in `sockets`: at most four batches of 64.
+
+        True: the socket had an error (ICMP), which was counted. libuv watches a socket no longer after that.
+
+        Raises:
+            IndexError: no such socket.
+        """
 
     def expire(self) -> list[int]:
         """Give up queries whose time is over. The slots of backends that missed one since the last call, and answered
@@ -175,7 +188,7 @@ class StreamRelay:
         """A relay without backends; `configure` gives it some.
 
         Raises:
-            ValueError: the memory has no such worker.
+            ValueError: the memory has no such worker, or a time-out that is none.
         """
 
     def configure(
@@ -189,7 +202,8 @@ class StreamRelay:
         """Take new settings. `backends` as for UdpRelay; `allow` is what each listener grants, by its number.
 
         Raises:
-            ValueError: no such slot, or `allow` has other words than transfer, notify and update.
+            ValueError: no such slot, a time-out that is none, or `allow` has other words than transfer, notify and
+                update.
         """
 
     def open(self, peer: tuple[str, int], local: tuple[str, int], listener: int, now: int) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,15 +120,19 @@ def open_tcp(listener: Listener) -> socket.socket:
     return opened
 
 
-def open_backend_sockets(settings: IngressSettings) -> list[socket.socket]:
+def open_backend_sockets(
+    settings: IngressSettings, besides: Collection[socket.AddressFamily] = ()
+) -> list[socket.socket]:
     """The UDP sockets of one worker towards its backends, on ports of the kernel's random choice.
+
+    `besides` are families that have theirs already.
 
     They are not connected, so an answer from a wrong place arrives and can be counted; errors come by the error queue.
 
     Raises:
         OSError: of socket or bind, such as out of descriptors.
     """
-    families = sorted({family_of(backend.address) for backend in settings.backends})
+    families = sorted({family_of(backend.address) for backend in settings.backends}.difference(besides))
     opened: list[socket.socket] = []
     try:
         for family in families:

@@ -44,8 +44,8 @@ class UdpIngress:
 
     def start(self, settings: IngressSettings, sockets: Sequence[ListenerSocket]) -> None:
         """Serve the UDP sockets among `sockets`."""
-        for number, backend_socket in enumerate(self._backend_sockets):
-            self._loop.add_reader(backend_socket, self._relay.backend_ready, number)
+        for number in range(len(self._backend_sockets)):
+            self._watch(number)
         for item in sockets:
             if item.transport == "udp":
                 listener = settings.listeners[item.listener]
@@ -56,7 +56,14 @@ class UdpIngress:
         self._tick()
 
     def reload(self, settings: IngressSettings, slots: Mapping[str, int], policy: Policy) -> None:
-        """Take a new policy and new backends; pending queries are still answered."""
+        """Take a new policy and new backends; pending queries are still answered.
+
+        Raises:
+            OSError: no socket can be opened for backends of a family that had none before. Nothing has changed then.
+        """
+        for item in open_backend_sockets(settings, {item.family for item in self._backend_sockets}):
+            self._backend_sockets.append(item)
+            self._watch(self._relay.add_socket(item.fileno(), item.family == socket.AF_INET6))
         self._relay.set_policy(policy)
         self._relay.set_backends(backend_list(settings.backends, slots))
 
@@ -74,6 +81,11 @@ class UdpIngress:
         """Queries that wait for an answer."""
         return self._relay.in_flight
 
+    @property
+    def outstanding(self) -> list[tuple[int, int]]:
+        """Slot and unanswered queries of each backend."""
+        return self._relay.outstanding()
+
     def stop_listening(self) -> None:
         """Read no more queries; what is in flight is still answered."""
         for item in self._listeners:
@@ -90,7 +102,19 @@ class UdpIngress:
             item.close()
         self._backend_sockets.clear()
 
+    def _watch(self, number: int) -> None:
+        self._loop.remove_reader(self._backend_sockets[number])
+        self._loop.add_reader(self._backend_sockets[number], self._backend_ready, number)
+
+    def _backend_ready(self, number: int) -> None:
+        # libuv stops to watch a socket that reports an error, such as that of an ICMP message.
+        if self._relay.backend_ready(number):
+            self._watch(number)
+
     def _tick(self) -> None:
+        # An error whose sign was lost, as when the kernel had no memory for it, may not leave a socket unwatched.
+        for number in range(len(self._backend_sockets)):
+            self._watch(number)
         for slot in self._relay.expire():
             self._silent(slot)
         self._timer = self._loop.call_later(TICK, self._tick)

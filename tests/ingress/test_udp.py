@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 
 import dns.message
@@ -16,7 +18,7 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataplane import SharedMemory
+from dataplane import SharedMemory, StreamRelay, UdpRelay
 from filters.policy import compile_policy
 from filters.settings import FilterSettings
 from proxy.ingress.slots import Slots
@@ -57,6 +59,10 @@ class Door:
 
     def dropped_answers(self) -> Counter[str]:
         return Counter({reason: count for _, reason, count in self.memory.answers_dropped()})
+
+    def outstanding(self) -> list[tuple[int, int]]:
+        """Slot and unanswered queries of each backend, as the choice among them sees it."""
+        return self.ingress.outstanding
 
     def balanced(self) -> bool:
         """The accounting identity: received = forwarded + replied + dropped + shed."""
@@ -288,6 +294,103 @@ async def test_a_closed_port_at_the_backend_is_counted(client: UdpClient) -> Non
         await auntil(lambda: opened.memory.io()["icmp-errors"] == 1)
         assert opened.memory.backend(0)["errors"] == 1
         await auntil(lambda: opened.silent[0])
+
+
+async def test_a_backend_that_was_down_is_heard_again(client: UdpClient) -> None:
+    """libuv gives up a socket that has an error to report; the answers after it must still come."""
+    closed = Endpoint.parse(f"127.0.0.1:{free_port()}")
+    async with door(closed, udp=UdpSettings(backend_sockets=1)) as opened:
+        for errors in (1, 2):
+            client.send(query(), opened.address)
+            await auntil(partial(lambda count: opened.memory.io()["icmp-errors"] == count, errors))
+        backend = await UdpBackend().open(closed.address.compressed, closed.port)
+        client.send(query(), opened.address)
+        await got(client, 1)
+        await backend.close()
+
+
+async def test_an_error_that_a_send_met_first_is_still_counted(client: UdpClient, start: Starter) -> None:
+    """The query after an error takes its sign from the socket; what stands in the error queue may not stay there."""
+    closed = Endpoint.parse(f"127.0.0.1:{free_port()}")
+    backend = await start(host="127.0.0.2")
+    async with door(closed, backend.endpoint, udp=UdpSettings(backend_sockets=1)) as opened:
+        # One batch, sorted by address: the query to the closed port leaves first.
+        for _ in range(2):
+            client.send(query(), opened.address)
+        await auntil(lambda: opened.memory.io()["icmp-errors"] == 1)
+        await got(client, 1)
+        client.send(query(), opened.address)
+        client.send(query(), opened.address)
+        await got(client, 2)
+        assert opened.balanced()
+
+
+async def test_a_reload_may_bring_backends_of_another_family(client: UdpClient, start: Starter) -> None:
+    first, second = await start(), await start(host="::1")
+    async with door(first.endpoint) as opened:
+        backends = (*opened.settings.backends, Backend(name="ns-new", address=second.endpoint))
+        changed = IngressSettings(listeners=opened.settings.listeners, backends=backends)
+        opened.ingress.reload(changed, {"ns-0": 0, "ns-new": 1}, compile_policy(FilterSettings()))
+        for number in range(10):
+            client.send(query(), opened.address)
+            await got(client, number + 1)
+        assert [len(first.received), len(second.received)] == [5, 5]
+        assert opened.verdicts() == {("forward", "ok"): 10}
+
+
+async def test_a_shorter_time_out_holds_for_what_waits_and_for_what_comes(client: UdpClient, start: Starter) -> None:
+    backend = await start(lambda _: [])
+    async with door(backend.endpoint, patience=86400) as opened:
+        client.send(query(), opened.address)
+        await auntil(lambda: backend.received)
+        hasty = Backend(name="ns-0", address=backend.endpoint, timeout=0.05)
+        changed = IngressSettings(listeners=opened.settings.listeners, backends=(hasty,))
+        opened.ingress.reload(changed, opened.slots, compile_policy(FilterSettings()))
+        client.send(query(), opened.address)
+        await auntil(lambda: opened.memory.io()["expired"] == 2)
+
+
+async def test_the_end_of_an_old_backends_query_is_not_put_on_the_new_one_in_its_slot(
+    client: UdpClient, start: Starter
+) -> None:
+    old, new = await start(lambda _: []), await start(lambda _: [])
+    async with door(old.endpoint) as opened:
+        client.send(query(), opened.address)
+        await auntil(lambda: old.received)
+        moved = Backend(name="ns-0", address=new.endpoint, timeout=60)
+        changed = IngressSettings(listeners=opened.settings.listeners, backends=(moved,))
+        opened.ingress.reload(changed, opened.slots, compile_policy(FilterSettings()))
+        client.send(query(), opened.address)
+        await auntil(lambda: new.received)
+        old.send(answer_to(old.received[0][0]), old.received[0][1])
+        await got(client, 1)
+        assert opened.outstanding() == [(0, 1)]
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -1.0, 1e300])
+def test_a_time_out_that_is_none_is_an_error(seconds: float) -> None:
+    memory, policy = SharedMemory.create(1, 1024), compile_policy(FilterSettings())
+    relay = UdpRelay(memory=memory, worker=0, policy=policy, sockets=[], flows=64, segmentation=True)
+    with pytest.raises(ValueError, match="time-out"):
+        relay.set_backends([(0, "127.0.0.1", 53, 1, seconds)])
+    for place in range(3):
+        times = [1.0, 1.0, 1.0]
+        times[place] = seconds
+        with pytest.raises(ValueError, match="time-out"):
+            StreamRelay(memory=memory, worker=0, policy=policy, bounds=(times[0], times[1], times[2], 1, 1, 1, 1))
+
+
+def test_numbers_and_slots_that_there_are_not_are_errors() -> None:
+    memory, policy = SharedMemory.create(1, 1024), compile_policy(FilterSettings())
+    relay = UdpRelay(memory=memory, worker=0, policy=policy, sockets=[], flows=64, segmentation=True)
+    with pytest.raises(IndexError, match="no listener 0"):
+        relay.listener_ready(0)
+    with pytest.raises(IndexError, match="no backend socket 7"):
+        relay.backend_ready(7)
+    with pytest.raises(ValueError, match="slot 64"):
+        relay.set_backends([(64, "127.0.0.1", 53, 1, 1.0)])
+    relay.set_health(1000, False)
+    assert relay.outstanding() == []
 
 
 @pytest.mark.parametrize("segmentation", [True, False])

@@ -32,9 +32,9 @@ class UdpClient(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._lost = asyncio.get_running_loop().create_future()
 
-    async def open(self, host: str = "127.0.0.1") -> Self:
-        """Take a free port of `host`."""
-        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, local_addr=(host, 0))
+    async def open(self, host: str = "127.0.0.1", port: int = 0) -> Self:
+        """Take `port` of `host`, or a free one."""
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, local_addr=(host, port))
         return self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

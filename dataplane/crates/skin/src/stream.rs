@@ -15,7 +15,7 @@ use wire::Transport;
 
 use crate::memory::SharedMemory;
 use crate::policy::Policy;
-use crate::udp::{BackendRow, backend, grants};
+use crate::udp::{BackendRow, backend, grants, nanoseconds};
 
 /// Idle, read and write time-out in seconds; connections, connections of a client, queries in flight, connections to a
 /// backend.
@@ -41,7 +41,7 @@ impl StreamRelay {
     fn new(memory: &SharedMemory, worker: usize, policy: &Policy, bounds: BoundsRow) -> PyResult<Self> {
         let tally = Tally::new(Arc::clone(&memory.inner), worker, Transport::Tcp)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let relay = stream::StreamRelay::new(tally, Arc::clone(&policy.inner), limits(bounds))
+        let relay = stream::StreamRelay::new(tally, Arc::clone(&policy.inner), limits(bounds)?)
             .map_err(std::io::Error::other)?;
         Ok(StreamRelay { relay })
     }
@@ -56,7 +56,7 @@ impl StreamRelay {
     ) -> PyResult<()> {
         let backends = backends.into_iter().map(backend).collect::<PyResult<_>>()?;
         let grants = allow.iter().map(|words| grants(words)).collect::<PyResult<Vec<_>>>()?;
-        self.relay.configure(Arc::clone(&policy.inner), limits(bounds), backends, grants, now);
+        self.relay.configure(Arc::clone(&policy.inner), limits(bounds)?, backends, grants, now);
         Ok(())
     }
 
@@ -176,17 +176,16 @@ impl StreamRelay {
 
 fn limits(
     (idle, read, write, connections, connections_per_client, in_flight, backend_connections): BoundsRow,
-) -> Bounds {
-    let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
-    Bounds {
-        idle: nanoseconds(idle),
-        read: nanoseconds(read),
-        write: nanoseconds(write),
+) -> PyResult<Bounds> {
+    Ok(Bounds {
+        idle: nanoseconds(idle)?,
+        read: nanoseconds(read)?,
+        write: nanoseconds(write)?,
         connections,
         connections_per_client,
         in_flight,
         backend_connections,
-    }
+    })
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

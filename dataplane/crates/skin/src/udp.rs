@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use engine::{BACKEND_SLOTS, Grants};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use relay::backends::Backend;
 use relay::sys;
@@ -17,6 +17,9 @@ use crate::policy::Policy;
 
 /// Slot, address, port, weight, time-out in seconds.
 pub type BackendRow = (usize, IpAddr, u16, u32, f64);
+
+/// The longest time-out in seconds, some thirty years: far from where nanoseconds overflow.
+const LONGEST: f64 = 1e9;
 
 #[pyclass(module = "dataplane")]
 pub struct UdpRelay {
@@ -49,12 +52,16 @@ impl UdpRelay {
         Ok(self.relay.add_listener(Listener { fd, address, grants: grants(&allow)? }))
     }
 
+    fn add_socket(&mut self, fd: i32, ipv6: bool) -> usize {
+        self.relay.add_socket(BackendSocket { fd, ipv6 })
+    }
+
     fn set_policy(&mut self, policy: &Policy) {
         self.relay.set_policy(Arc::clone(&policy.inner));
     }
 
     fn set_backends(&mut self, backends: Vec<BackendRow>) -> PyResult<()> {
-        self.relay.set_backends(backends.into_iter().map(backend).collect::<PyResult<_>>()?);
+        self.relay.set_backends(backends.into_iter().map(backend).collect::<PyResult<_>>()?, sys::now());
         Ok(())
     }
 
@@ -62,12 +69,15 @@ impl UdpRelay {
         self.relay.set_health(slot, healthy);
     }
 
-    fn listener_ready(&mut self, listener: usize) {
+    fn listener_ready(&mut self, listener: usize) -> PyResult<()> {
+        check_number("listener", listener, self.relay.listeners())?;
         self.relay.listener_ready(listener, sys::now());
+        Ok(())
     }
 
-    fn backend_ready(&mut self, socket: usize) {
-        self.relay.backend_ready(socket);
+    fn backend_ready(&mut self, socket: usize) -> PyResult<bool> {
+        check_number("backend socket", socket, self.relay.sockets())?;
+        Ok(self.relay.backend_ready(socket))
     }
 
     fn expire(&mut self) -> Vec<usize> {
@@ -85,13 +95,25 @@ impl UdpRelay {
     }
 }
 
+fn check_number(what: &str, number: usize, count: usize) -> PyResult<()> {
+    if number < count { Ok(()) } else { Err(PyIndexError::new_err(format!("there is no {what} {number}"))) }
+}
+
+/// Nanoseconds of a time-out in seconds.
+pub fn nanoseconds(seconds: f64) -> PyResult<u64> {
+    if !(0.0..=LONGEST).contains(&seconds) {
+        return Err(PyValueError::new_err(format!("a time-out of {seconds} s is not between 0 and {LONGEST}")));
+    }
+    Ok((seconds * 1e9) as u64)
+}
+
 /// A backend from its row.
 pub fn backend((slot, address, port, weight, timeout): BackendRow) -> PyResult<Backend> {
     if slot >= BACKEND_SLOTS {
         return Err(PyValueError::new_err(format!("there is no slot {slot}; the last is {}", BACKEND_SLOTS - 1)));
     }
     let address = SocketAddr::new(address, port);
-    let timeout = (timeout * 1e9) as u64;
+    let timeout = nanoseconds(timeout)?;
     Ok(Backend { slot, address, weight, timeout, healthy: true, outstanding: 0, answered: 0, missed: 0 })
 }
 

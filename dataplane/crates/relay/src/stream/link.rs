@@ -141,7 +141,7 @@ impl Way {
         self.failures = self.failures.saturating_add(1);
         if self.failures > 1 {
             let pause = FIRST_PAUSE << (self.failures - 2).min(16);
-            self.retry_at = now + pause.min(LONGEST_PAUSE);
+            self.retry_at = now.saturating_add(pause.min(LONGEST_PAUSE));
         }
     }
 

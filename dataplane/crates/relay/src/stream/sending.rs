@@ -114,7 +114,7 @@ impl<M: Memory> StreamRelay<M> {
         }
         (flow.link, flow.id, flow.slot, flow.sent) = (link_token, id, Some(slot), now);
         if flow.deadline == NOT_YET {
-            flow.deadline = now + timeout;
+            flow.deadline = now.saturating_add(timeout);
         }
         if let Some(backend) = self.backends.by_slot(slot) {
             backend.outstanding += 1;

@@ -22,7 +22,7 @@ impl<M: Memory> StreamRelay<M> {
         let Some(flow) = self.flows.get_mut(token) else { return };
         let Some(link) = self.links.get(flow.link) else { return };
         let timeout = self.backends.list().iter().find(|backend| backend.slot == link.slot).map_or(0, |b| b.timeout);
-        flow.deadline = if link.paused { NEVER } else { now + timeout };
+        flow.deadline = if link.paused { NEVER } else { now.saturating_add(timeout) };
     }
 
     /// Whether a link has brought so much of a transfer that it must not be read until that was written.

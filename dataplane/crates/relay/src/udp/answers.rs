@@ -4,12 +4,13 @@
 //! the question (RFC 5452 section 9.1). One that does not match is counted and leaves the query waiting: a forger can't end it.
 
 use std::cmp::Reverse;
+use std::os::fd::RawFd;
 
 use engine::{BackendCount, Io, Memory};
 use wire::{Reason, check_answer};
 
 use super::sending::{self, Datagram};
-use super::{ROUNDS, UdpRelay};
+use super::{BackendSocket, ROUNDS, UdpRelay};
 use crate::sys::{self, Arrival, BATCH};
 
 /// An answer on its way to a client.
@@ -24,8 +25,11 @@ const ERRORS_AT_ONCE: usize = 256;
 
 impl<M: Memory> UdpRelay<M> {
     /// Work through what waits at a backend socket, up to a bound; the loop calls again while more waits.
-    pub fn backend_ready(&mut self, socket: usize) {
-        let fd = self.sockets[socket].fd;
+    ///
+    /// Returns whether the socket had an error to report. Some loops watch a socket no longer then, and have to be told to.
+    pub fn backend_ready(&mut self, socket: usize) -> bool {
+        let Some(&BackendSocket { fd, .. }) = self.sockets.get(socket) else { return false };
+        let mut had_error = false;
         for _ in 0..ROUNDS {
             let mut arrivals = std::mem::take(&mut self.arrivals);
             let received = self.answers.receive(fd, &mut arrivals);
@@ -34,11 +38,16 @@ impl<M: Memory> UdpRelay<M> {
             self.arrivals = arrivals;
             match received {
                 Ok(()) if full => {}
-                Ok(()) => return,
-                Err(error) if sending::is_pending(&error) => self.take_errors(socket),
-                Err(_) => return self.tally.io(Io::ReceiveErrors, 1),
+                Ok(()) => break,
+                Err(error) if sending::is_pending(&error) => had_error = true,
+                Err(_) => {
+                    self.tally.io(Io::ReceiveErrors, 1);
+                    break;
+                }
             }
         }
+        // Asked for every time: a send that met the error first took the sign of it, but not what waits in the queue.
+        had_error | self.take_errors(fd)
     }
 
     fn return_batch(&mut self, socket: usize, arrivals: &[Arrival]) {
@@ -81,19 +90,20 @@ impl<M: Memory> UdpRelay<M> {
         let flow = self.flows.remove(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
         message[..2].copy_from_slice(&flow.client_id.to_be_bytes());
         self.tally.backend(flow.backend, BackendCount::Answers);
-        self.backends.ended(flow.backend, true, flow.sent);
+        self.ended(&flow, true);
         let datagram = Datagram { to: flow.client, local: flow.local, slot, length: arrival.length };
         Ok(Return { listener: flow.listener, datagram })
     }
 
-    /// Count the ICMP errors that wait at a socket, each to the backend whose datagram was lost.
-    fn take_errors(&mut self, socket: usize) {
-        for _ in 0..ERRORS_AT_ONCE {
-            let Some(target) = sys::take_error(self.sockets[socket].fd) else { return };
+    /// Count the ICMP errors that wait at a socket, each to the backend whose datagram was lost. Returns whether there were any.
+    fn take_errors(&mut self, fd: RawFd) -> bool {
+        for taken in 0..ERRORS_AT_ONCE {
+            let Some(target) = sys::take_error(fd) else { return taken > 0 };
             self.tally.io(Io::IcmpErrors, 1);
             if let Some(backend) = self.backends.list().iter().find(|backend| backend.address == target) {
                 self.tally.backend(backend.slot, BackendCount::Errors);
             }
         }
+        true
     }
 }

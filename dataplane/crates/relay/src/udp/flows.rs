@@ -1,8 +1,8 @@
 //! The flow table: queries that wait for their answer. Bounded, safe in its IDs, and expiring in order.
 //!
 //! A flow is found by the backend socket and the ID that its query left with. The IDs of one socket are all different, so an ID is used
-//! again only when its flow is gone. Flows of one backend share one time-out, so each backend has a list in order of arrival, and only
-//! its head can be due:
+//! again only when its flow is gone. Each backend has a list in order of arrival, which is that of the deadlines too: its flows share one
+//! time-out, and one that a reload shortens holds for those that wait as well. So only the head of a list can be due:
 //!
 //! ```text
 //! by_id[socket][id] -> flow      flow <-> flow <-> flow      one list for each backend slot
@@ -74,6 +74,21 @@ impl Flows {
             by_id: (0..sockets).map(|_| vec![0; 1 << 16].into_boxed_slice()).collect(),
             lists: vec![EMPTY; backends],
             ids: Ids::default(),
+        }
+    }
+
+    /// Make room for the IDs of one more socket.
+    pub fn add_socket(&mut self) {
+        self.by_id.push(vec![0; 1 << 16].into_boxed_slice());
+    }
+
+    /// No flow of this backend waits longer than until `latest`.
+    pub fn hasten(&mut self, backend: usize, latest: u64) {
+        let mut index = self.lists[backend].newest;
+        // From the newest, because the later ones stand there.
+        while index != NONE && self.entries[index as usize].flow.deadline > latest {
+            self.entries[index as usize].flow.deadline = latest;
+            index = self.entries[index as usize].older;
         }
     }
 
@@ -202,6 +217,7 @@ mod tests {
         Add(usize, usize),
         Remove(usize),
         Expire(u64),
+        Hasten(usize, u64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -209,6 +225,7 @@ mod tests {
             4 => (0..2usize, 0..3usize).prop_map(|(socket, backend)| Step::Add(socket, backend)),
             2 => (0..50usize).prop_map(Step::Remove),
             1 => (0..30u64).prop_map(Step::Expire),
+            1 => (0..3usize, 1..40u64).prop_map(|(backend, timeout)| Step::Hasten(backend, timeout)),
         ];
         prop::collection::vec(step, 0..200)
     }
@@ -220,15 +237,25 @@ mod tests {
             let mut flows = Flows::new(20, 2, 3);
             let mut model: HashMap<(usize, u16), u64> = HashMap::new();
             let mut clock = 0u64;
+            let mut timeouts = [20u64; 3];
             for step in steps {
                 match step {
-                    Step::Add(socket, backend) => match flows.add(flow(socket, backend, clock + 20)) {
-                        Ok(id) => prop_assert!(model.insert((socket, id), clock + 20).is_none()),
+                    Step::Add(socket, backend) => match flows.add(flow(socket, backend, clock + timeouts[backend])) {
+                        Ok(id) => prop_assert!(model.insert((socket, id), clock + timeouts[backend]).is_none()),
                         Err(Full) => prop_assert_eq!(model.len(), 20),
                     },
                     Step::Remove(nth) => {
                         let Some(&(socket, id)) = model.keys().nth(nth) else { continue };
                         prop_assert_eq!(flows.remove(socket, id).map(|f| f.deadline), model.remove(&(socket, id)));
+                    }
+                    Step::Hasten(backend, timeout) => {
+                        timeouts[backend] = timeout;
+                        flows.hasten(backend, clock + timeout);
+                        for (&(socket, id), deadline) in &mut model {
+                            if flows.get(socket, id).is_some_and(|f| f.backend == backend) {
+                                *deadline = (*deadline).min(clock + timeout);
+                            }
+                        }
                     }
                     Step::Expire(elapsed) => {
                         clock += elapsed;

@@ -29,7 +29,7 @@ use crate::question::Fingerprints;
 use crate::sys::{Arrival, BATCH, Buffers};
 use crate::tally::Tally;
 use answers::Return;
-use flows::Flows;
+use flows::{Flow, Flows};
 use queries::Forward;
 use sending::{Datagram, Sender};
 
@@ -125,11 +125,23 @@ impl<M: Memory> UdpRelay<M> {
         self.listeners.len() - 1
     }
 
+    /// Add a socket towards backends; the returned number names it in `backend_ready`.
+    pub fn add_socket(&mut self, socket: BackendSocket) -> usize {
+        self.flows.add_socket();
+        self.sockets.push(socket);
+        self.turn_ends = 0;
+        self.sockets.len() - 1
+    }
+
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
     }
 
-    pub fn set_backends(&mut self, backends: Vec<Backend>) {
+    /// Take a new list of backends. What waits for one that was given less time waits no longer than a new query would.
+    pub fn set_backends(&mut self, backends: Vec<Backend>, now: u64) {
+        for backend in &backends {
+            self.flows.hasten(backend.slot, now.saturating_add(backend.timeout));
+        }
         self.backends.replace(backends);
     }
 
@@ -143,6 +155,15 @@ impl<M: Memory> UdpRelay<M> {
         self.backends.list()
     }
 
+    /// How many listeners there are, and how many sockets towards backends.
+    pub fn listeners(&self) -> usize {
+        self.listeners.len()
+    }
+
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
     /// Queries that wait for an answer.
     pub fn in_flight(&self) -> usize {
         self.flows.len()
@@ -153,7 +174,14 @@ impl<M: Memory> UdpRelay<M> {
         while let Some(flow) = self.flows.expire(now) {
             self.tally.io(Io::Expired, 1);
             self.tally.backend(flow.backend, BackendCount::Timeouts);
-            self.backends.ended(flow.backend, false, flow.sent);
+            self.ended(&flow, false);
+        }
+    }
+
+    /// A query has ended, with an answer or without. One to a backend that is gone tells nothing about the next in its slot.
+    fn ended(&mut self, flow: &Flow, answered: bool) {
+        if self.backends.by_slot(flow.backend).is_some_and(|backend| backend.address == flow.backend_address) {
+            self.backends.ended(flow.backend, answered, flow.sent);
         }
     }
 
@@ -165,7 +193,7 @@ impl<M: Memory> UdpRelay<M> {
     /// The sockets that queries leave by at `now`: one for IPv4 and one for IPv6 backends, drawn at random for a turn.
     fn sockets_in_use(&mut self, now: u64) -> [Option<usize>; 2] {
         if now >= self.turn_ends {
-            self.turn_ends = now + TURN;
+            self.turn_ends = now.saturating_add(TURN);
             let draw = self.ids.draw().map_or(0, usize::from);
             self.in_use = [false, true].map(|ipv6| {
                 let family = || self.sockets.iter().enumerate().filter(|(_, socket)| socket.ipv6 == ipv6);

@@ -8,7 +8,7 @@ use wire::{Echo, Reason, Transport, rcode, write_reply};
 
 use super::flows::Flow;
 use super::sending::{self, Datagram};
-use super::{ROUNDS, UdpRelay, asked_address};
+use super::{Listener, ROUNDS, UdpRelay, asked_address};
 use crate::sys::{Arrival, BATCH};
 
 /// A query of the batch that goes to a backend: the slot that it stands in, and what is needed to send it or to take it back.
@@ -24,9 +24,10 @@ pub(super) struct Forward {
 impl<M: Memory> UdpRelay<M> {
     /// Work through what waits at a listener, up to a bound; the loop calls again while more waits.
     pub fn listener_ready(&mut self, listener: usize, now: u64) {
+        let Some(&Listener { fd, .. }) = self.listeners.get(listener) else { return };
         for _ in 0..ROUNDS {
             let mut arrivals = std::mem::take(&mut self.arrivals);
-            let received = self.queries.receive(self.listeners[listener].fd, &mut arrivals);
+            let received = self.queries.receive(fd, &mut arrivals);
             if received.is_ok() && !arrivals.is_empty() {
                 self.judge_batch(listener, &arrivals, now);
             }
@@ -129,7 +130,7 @@ impl<M: Memory> UdpRelay<M> {
             backend: backend.slot,
             backend_address: backend.address,
             sent: now,
-            deadline: now + backend.timeout,
+            deadline: now.saturating_add(backend.timeout),
         };
         let id = self.flows.add(flow).map_err(|_| Reason::FlowTableFull)?;
         backend.outstanding += 1;
@@ -175,7 +176,7 @@ impl<M: Memory> UdpRelay<M> {
         if let Some(flow) = self.flows.remove(forward.socket, forward.id) {
             self.tally.verdict(Act::Shed, reason);
             self.tally.backend(flow.backend, BackendCount::Errors);
-            self.backends.ended(flow.backend, false, flow.sent);
+            self.ended(&flow, false);
         }
     }
 }
