@@ -144,6 +144,35 @@ fn a_set_that_a_dead_worker_had_locked_is_taken_over() {
     assert_eq!(engine.memory[engine.memory.len() - 16].load(Ordering::SeqCst) % 2, 0, "unlocked");
 }
 
+#[test]
+fn a_way_that_a_dead_worker_was_giving_away_is_used_again() {
+    // The only set is the last 16 words: the lock, seven keys, and at the end seven arrival times. A worker that is killed while it gives
+    // a way to another bucket leaves the set locked (odd) and the arrival time busy, with the old key or the new one; and the next one
+    // may find the set unlocked already, because somebody else took it over.
+    const BUSY: u64 = u64::MAX;
+    for locked in [9, 10] {
+        for used in [1, 7] {
+            let engine = Engine::with_slots(limited(vec![limit(CLIENT, 1, 2, Action::Drop)]), 7);
+            let who = |n: usize| client(&format!("198.51.100.{n}"));
+            let set = engine.memory.len() - 16;
+            (0..used).for_each(|n| assert_eq!(engine.forwarded(&query("a"), &who(n), 1, 9), 2));
+            let way =
+                engine.memory[set + 9..].iter().position(|word| word.load(Ordering::SeqCst) > 0).expect("in debt");
+            let key = engine.memory[set + 1 + way].load(Ordering::SeqCst);
+            engine.memory[set + 9 + way].store(BUSY, Ordering::SeqCst);
+            engine.memory[set].store(locked, Ordering::SeqCst);
+            assert_eq!(engine.forwarded(&query("a"), &who(0), 1, 9), 2, "its debt is forgotten, its limit holds again");
+            assert_eq!(engine.memory[set + 1 + way].load(Ordering::SeqCst), key, "in the way that it had");
+            engine.memory[set + 9 + way].store(BUSY, Ordering::SeqCst);
+            engine.memory[set].store(locked, Ordering::SeqCst);
+            assert_eq!(engine.forwarded(&query("a"), &who(100), 1, 9), 2, "another bucket can have the way too");
+            assert_eq!(engine.forwarded(&query("a"), &who(100), 1, 9), 0);
+            assert_eq!(engine.memory[set].load(Ordering::SeqCst) % 2, 0, "unlocked");
+            assert!(engine.memory[set + 9..].iter().all(|word| word.load(Ordering::SeqCst) != BUSY));
+        }
+    }
+}
+
 /// Threads as workers: in each round they all ask at the same time, until everything is over the limit.
 fn hammer(engine: &Engine, threads: usize, rounds: &[(u64, Vec<u32>)], tries: usize) -> Vec<Vec<usize>> {
     let allowed: Vec<Vec<AtomicUsize>> =

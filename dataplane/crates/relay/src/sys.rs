@@ -11,6 +11,9 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 /// Datagrams of one batch. More gain nothing: the cost of the call is spread thin by then.
 pub const BATCH: usize = 64;
 
@@ -31,7 +34,8 @@ pub fn now() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// A memory file (`memfd`) that several processes map. It is seen as 64-bit atomics and as nothing else.
+/// A memory file (`memfd`) that several processes map. It is seen as 64-bit atomics and as nothing else. It is sealed in its size: a mapping
+/// of a file that another process shrinks is memory that kills whoever touches it (SIGBUS).
 pub struct SharedMemory {
     start: *mut AtomicU64,
     words: usize,
@@ -47,15 +51,19 @@ impl SharedMemory {
     /// A new one of `words` zeroes. Its descriptor is closed on exec; who hands it down passes it on explicitly.
     ///
     /// # Errors
-    /// What memfd_create, ftruncate or mmap say.
+    /// What memfd_create, ftruncate, fcntl or mmap say.
     pub fn create(words: usize) -> io::Result<Self> {
         // SAFETY: the name is a C string; the result is checked.
-        let fd = unsafe { libc::memfd_create(c"zonegate".as_ptr(), libc::MFD_CLOEXEC) };
+        let fd = unsafe { libc::memfd_create(c"zonegate".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
+        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
         // SAFETY: fd is ours.
-        if unsafe { libc::ftruncate(fd, (words * 8) as libc::off_t) } != 0 {
+        let sized = unsafe {
+            libc::ftruncate(fd, (words * 8) as libc::off_t) == 0 && libc::fcntl(fd, libc::F_ADD_SEALS, seals) == 0
+        };
+        if !sized {
             let error = io::Error::last_os_error();
             // SAFETY: fd is ours and is not used again.
             unsafe { libc::close(fd) };
@@ -64,10 +72,10 @@ impl SharedMemory {
         Self::map(fd, words)
     }
 
-    /// Map the memory behind an inherited descriptor, which is taken over.
+    /// Map the memory behind an inherited descriptor, which is taken over: it is closed if it can't be mapped.
     ///
     /// # Errors
-    /// What fstat or mmap say; `InvalidData` if it is empty.
+    /// What fstat or mmap say; `InvalidData` if it is empty or not sealed.
     pub fn attach(fd: RawFd) -> io::Result<Self> {
         let mut stat = MaybeUninit::<libc::stat>::zeroed();
         // SAFETY: the pointer is valid for a stat.
@@ -77,8 +85,12 @@ impl SharedMemory {
         // SAFETY: fstat filled it.
         let size = unsafe { stat.assume_init() }.st_size;
         let words = usize::try_from(size).unwrap_or(0) / 8;
-        if words == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the shared memory is empty"));
+        // SAFETY: fcntl only reads the seals; a file that can have none is an error, which is -1.
+        let seals = unsafe { libc::fcntl(fd, libc::F_GET_SEALS) };
+        if words == 0 || seals < 0 || seals & libc::F_SEAL_SHRINK == 0 {
+            // SAFETY: fd was given to us and is not used again.
+            unsafe { libc::close(fd) };
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "this is no shared memory: empty, or not sealed"));
         }
         Self::map(fd, words)
     }
@@ -103,7 +115,7 @@ impl SharedMemory {
 
 impl engine::Memory for SharedMemory {
     fn words(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping is page-aligned, has this many words, and lives as long as self.
+        // SAFETY: the mapping is page-aligned, has this many words, of which the seal lets nobody take any, and lives as long as self.
         unsafe { std::slice::from_raw_parts(self.start, self.words) }
     }
 }
@@ -324,18 +336,20 @@ fn write_name(name: &mut libc::sockaddr_in6, address: SocketAddr) -> libc::sockl
 }
 
 fn read_local(header: &libc::msghdr) -> Option<Local> {
-    // SAFETY: the kernel wrote the control messages and their total length; CMSG_NXTHDR stays within it.
+    // SAFETY: the kernel wrote the control messages and their total length; CMSG_NXTHDR stays within it. What is read of a message is
+    // checked against its length, because the kernel cuts one for which there is no room.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
         while let Some(head) = control.as_ref() {
             let data = libc::CMSG_DATA(control);
+            let has = |size: usize| head.cmsg_len >= libc::CMSG_LEN(size as libc::c_uint) as _;
             match (head.cmsg_level, head.cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) if has(mem::size_of::<libc::in_pktinfo>()) => {
                     let info = ptr::read_unaligned(data.cast::<libc::in_pktinfo>());
                     let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
                     return Some(Local { address: IpAddr::V4(address), interface: info.ipi_ifindex as u32 });
                 }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if has(mem::size_of::<libc::in6_pktinfo>()) => {
                     let info = ptr::read_unaligned(data.cast::<libc::in6_pktinfo>());
                     let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
                     return Some(Local { address: IpAddr::V6(address), interface: info.ipi6_ifindex });

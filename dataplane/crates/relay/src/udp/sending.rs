@@ -40,7 +40,7 @@ impl Sender {
 
     /// Send all of `datagrams`. `failed` is told which could not be sent, as a range of their order, and why.
     ///
-    /// Returns how many messages carried more than one.
+    /// Returns how many messages left that carried more than one.
     pub fn send(
         &mut self,
         fd: RawFd,
@@ -54,8 +54,7 @@ impl Sender {
         for datagram in datagrams {
             segment = self.add(datagram, segment);
         }
-        send_all(fd, buffers, &self.messages, &self.pieces, &mut failed);
-        self.messages.iter().filter(|message| message.pieces > 1).count() as u64
+        send_all(fd, buffers, &self.messages, &self.pieces, &mut failed)
     }
 
     /// Add a datagram to the last message if it fits there, else as a message of its own. `segment` is the length of the segments that the
@@ -77,24 +76,29 @@ impl Sender {
 }
 
 /// Send all messages. A message that the kernel won't segment is sent again as single datagrams. A full socket buffer fails all that is
-/// left: whatever is tried next would find it full as well.
+/// left: whatever is tried next would find it full as well. Returns how many messages of several pieces were taken.
 fn send_all(
     fd: RawFd,
     buffers: &Buffers,
     messages: &[Outgoing],
     pieces: &[Piece],
     failed: &mut dyn FnMut(Range<usize>, &io::Error),
-) {
-    let mut done = 0;
+) -> u64 {
+    let (mut done, mut segmented) = (0, 0);
     let mut pending = 0;
     while done < messages.len() {
         let message = messages[done];
         let range = message.first..message.first + message.pieces;
         match sys::send(fd, buffers, &messages[done..], pieces) {
-            Ok(sent) => done += sent.max(1),
+            Ok(sent) => {
+                let taken = &messages[done..done + sent];
+                segmented += taken.iter().filter(|message| message.pieces > 1).count() as u64;
+                done += sent.max(1);
+            }
             Err(error) if is_full(&error) => {
                 let end = messages.last().map_or(range.end, |last| last.first + last.pieces);
-                return failed(range.start..end, &error);
+                failed(range.start..end, &error);
+                return segmented;
             }
             Err(error) if is_pending(&error) && pending < PENDING_ERRORS => pending += 1,
             Err(_) if message.pieces > 1 => {
@@ -108,6 +112,7 @@ fn send_all(
             }
         }
     }
+    segmented
 }
 
 /// `full` for a full socket buffer, else `other`.
@@ -133,3 +138,6 @@ pub fn is_pending(error: &io::Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests;
