@@ -4,7 +4,7 @@ An exact set, as SIP022 demands: no false positives. Salts are only added after 
 nobody without the key can fill the store. Memory: about 200 bytes a salt.
 
 What happens when it is full follows from what forgetting costs.
-  2022  a salt matters for 60 seconds, then its time stamp is too old anyway. Forgetting it earlier would let a replay
+  2022  a salt matters for 61 seconds, then its time stamp is too old anyway. Forgetting it earlier would let a replay
         in: a full store refuses new streams until the oldest salts have aged ("salts-full").
   2017  there is no time stamp, so no age after which a salt is harmless. Salts stay as long as there is room,
         and a full store forgets the oldest.
@@ -16,7 +16,9 @@ from collections import deque
 
 from proxy.errors import ProtocolError
 
-KEEP = 60.0  # seconds, SIP022 §3.1.5
+# Seconds; SIP022 §3.1.5 says 60. A stamp that is 30 s ahead is good until 30 s have passed behind it, and as stamps are
+# whole seconds, that may be almost 61 s from now.
+KEEP = 61.0
 CAPACITY = 1 << 17  # 2,184 new streams a second for a minute; 26 MB when full
 
 

@@ -121,6 +121,17 @@ def test_a_salt_with_an_old_time_stamp_is_not_stored() -> None:
     assert len(salts) == 0
 
 
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
+def test_a_replay_is_refused_until_its_time_stamp_is_old(fraction: float) -> None:
+    """The clock of the client may be 30 s ahead, and stamps are whole seconds: a minute of memory is not enough."""
+    salts, wire, began = SaltStore(), request(ADDRESS + b"\0\0x", stamp=NOW + 30), NOW + fraction
+    ServerStream2022(METHOD, KEY, salts).feed(wire, began)
+    for passed in (59.0, 60.0, 60.5, 60.9, 61.0, 61.5):
+        with pytest.raises(ProtocolError) as raised:
+            ServerStream2022(METHOD, KEY, salts).feed(wire, began + passed)
+        assert raised.value.reason in ("replay", "clock-skew")
+
+
 def test_a_response_to_another_request_is_refused() -> None:
     client = ClientStream2022(METHOD, KEY)
     client.open(TARGET, b"x", NOW)
