@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from proxy.protocol.methods import Method, find_method
+from proxy.protocol.methods import METHODS, Method, find_method
 from proxy.values import parse_port
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_ESCAPE = "in user and password, write # ? / @ as %23 %3F %2F %40"
 _HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 
 
@@ -85,6 +86,8 @@ def parse_tunnel_url(url: str) -> TunnelAddress:
             raise ValueError("an ss:// URL needs method and key: ss://method:key@host:port")
         return _shadowsocks(user, _parse_host(place), query, tag)
     if scheme == "socks5":
+        if query or tag:  # else "socks5://user:12#34@host:1080" would lead to a host called "user"
+            raise ValueError(f"a socks5:// URL ends behind its port; {_ESCAPE}")
         return _socks5(user if at else None, _parse_host(place))
     raise ValueError(f"{scheme}:// is no tunnel known here; write ss://, socks5:// or direct://")
 
@@ -96,6 +99,8 @@ def _shadowsocks(user: str, host: TunnelHost, query: str, tag: str) -> Shadowsoc
     name, _, password = (user if plain else _from_base64url(user)).partition(":")
     if plain:
         name, password = _percent_decode(name), _percent_decode(password)
+    if name not in METHODS:  # not shown: it may be the key
+        raise ValueError(f"what stands before the colon is not a method known here; known are {', '.join(METHODS)}")
     method = find_method(name)
     if method.edition == 2022 and not plain:
         raise ValueError(f"with {name} method and key stand in plain, percent-encoded, not in base64url (SIP002)")
@@ -116,18 +121,21 @@ def _parse_host(place: str) -> TunnelHost:
     host, colon, port = place.removesuffix("/").rpartition(":")
     if not colon:
         raise ValueError("the URL needs a port: host:port, [2001:db8::1]:port")
-    number = parse_port(port)
+    try:
+        number = parse_port(port)
+    except ValueError:  # its text shows what was found: a piece of the key, where that holds an unescaped "#" or "?"
+        raise ValueError(f"the port is not a number from 0 to 65535; {_ESCAPE}") from None
     if number == 0:
         raise ValueError("port 0 can't be connected to")
     if host.startswith("[") and host.endswith("]"):
         try:
             return TunnelHost(str(IPv6Address(host[1:-1])), number)
         except ValueError:
-            raise ValueError(f"{host} is not an IPv6 address") from None
+            raise ValueError("what stands in brackets is not an IPv6 address") from None
     if ":" in host:
         raise ValueError("an IPv6 address stands in brackets: [2001:db8::1]:8388")
     if len(host) > 253 or not _HOST_NAME.fullmatch(host):
-        raise ValueError(f"{host!r} is neither an IP address nor a host name")
+        raise ValueError(f"what stands before the port is neither an IP address nor a host name; {_ESCAPE}")
     return TunnelHost(host, number)
 
 

@@ -89,6 +89,15 @@ def test_the_others() -> None:
         ("ss://aes-256-gcm:hunter2@192.0.2.1:8388/?plugin=obfs-local%3Bobfs%3Dhttp", "plugins are not supported"),
         ("socks5://hunter2@192.0.2.1:1080", "user:password"),
         ("socks5://hunter2:@192.0.2.1:1080", "1 to 255 bytes"),
+        # The key in the wrong place, or not escaped: no piece of it may be shown, and it must not be read as a host.
+        (f"ss://{base64.urlsafe_b64encode(b'hunter2').decode()}@192.0.2.1:8388", "not a method known here"),
+        ("ss://hunter2:aes-256-gcm@192.0.2.1:8388", "not a method known here"),
+        ("ss://aes-256-gcm:p@hunter2:hunter2#x@192.0.2.1:8388", "%23"),
+        ("ss://aes-256-gcm:p@[hunter2]:1#x@192.0.2.1:8388", "not an IPv6 address"),
+        ("socks5://user:hunter2#x@192.0.2.1:1080", "%23"),
+        ("socks5://hunter2,:1#x@192.0.2.1:1080", "%23"),
+        ("socks5://user:12#34@192.0.2.1:1080", "%23"),
+        ("socks5://user:12?34@192.0.2.1:1080", "%3F"),
     ],
 )
 def test_errors_say_what_is_wrong_and_show_no_key(url: str, says: str) -> None:
