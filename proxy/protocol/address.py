@@ -26,7 +26,7 @@ class NamedTarget:
     port: int
 
     def __str__(self) -> str:
-        return f"{self.name.decode('ascii', 'backslashreplace')}:{self.port}"
+        return f"{repr(self.name)[2:-1]}:{self.port}"  # any bytes of a peer, so that a terminal can show them
 
 
 Target = Endpoint | NamedTarget

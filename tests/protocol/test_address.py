@@ -41,6 +41,11 @@ def test_hostile_bytes_raise_only_protocol_errors(data: bytes) -> None:
     assert encode_address(target) == data[:end]
 
 
+def test_a_name_is_fit_for_a_terminal() -> None:
+    assert str(NamedTarget(b"ns.example", 53)) == "ns.example:53"
+    assert str(NamedTarget(b"\x1b[2J\n\xff", 53)) == r"\x1b[2J\n\xff:53"
+
+
 @pytest.mark.parametrize("wire", ["00", "02 00", "05", "ff c0000207 0035", "03 00 0035"])
 def test_unknown_types_and_empty_names_are_errors(wire: str) -> None:
     with pytest.raises(ProtocolError) as raised:
