@@ -42,7 +42,7 @@ class Socks5Tunnel:
         """Ask for an association, and open a socket towards the address that the server names."""
         control, ready = await self._shake_hands(Socks5Client(self._address, Command.UDP_ASSOCIATE))
         try:
-            path = await UdpPath.open(*self._relay(ready.bound, control.peer))
+            path = await UdpPath.open(*self._relay(ready.bound, control.peer, target))
         except BaseException:
             control.close()
             raise
@@ -64,11 +64,16 @@ class Socks5Tunnel:
             raise
 
     @staticmethod
-    def _relay(bound: Target, peer: Endpoint) -> tuple[str, int]:
-        """Where datagrams go. A server that names no address means the one that it was reached at."""
+    def _relay(bound: Target, peer: Endpoint, target: Endpoint) -> tuple[str, int]:
+        """Where datagrams go. A server that names no address means the one that it was reached at.
+
+        It can't name the primary: that would be the direct way.
+        """
         if isinstance(bound, NamedTarget):
             raise ProtocolError("the SOCKS server names its relay by a host name, not by an address", "bad-address")
         address = peer.address if bound.address.is_unspecified else bound.address
+        if Endpoint(address, bound.port) == target:
+            raise ProtocolError("the SOCKS server names the primary itself as its relay", "bad-address")
         return str(address), bound.port
 
 

@@ -189,6 +189,13 @@ async def test_a_relay_named_by_a_host_name_is_refused() -> None:
             await tunnel_to(place).open_datagrams(TARGET)
 
 
+async def test_a_relay_that_is_the_primary_itself_is_refused() -> None:
+    """Else our datagrams would go to the primary without a tunnel."""
+    async with socks_server(b"\5\0", b"\5\0\0" + encode_address(TARGET)) as (place, _):
+        with pytest.raises(ProtocolError, match="the primary itself"):
+            await tunnel_to(place).open_datagrams(TARGET)
+
+
 async def test_through_a_forwarder_with_user_and_password() -> None:
     """SOA over TCP and UDP; the password is in no event and no status."""
     async with ScriptedPrimary() as primary:
