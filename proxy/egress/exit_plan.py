@@ -6,6 +6,7 @@ Immutable but for the store of salts. A reload makes a new one; what is open kee
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 
 from proxy.errors import TunnelError
 from proxy.protocol.address import Target
@@ -38,6 +39,9 @@ class ExitPlan:
         """
         if not isinstance(target, Endpoint):
             raise TunnelError(f"asked for {target} by name; the exit resolves no names", "target-by-name")
+        if isinstance(target.address, IPv6Address) and target.address.ipv4_mapped is not None:
+            # The kernel would connect over IPv4, to an address that a rule for IPv6 does not mean.
+            raise TunnelError(f"asked for {target}, an IPv4 address in disguise", "target-not-allowed")
         if target.port == 0 or not any(allowed.allows(target) for allowed in self.settings.allow):
             raise TunnelError(f"asked for {target}, which exit.allow does not name", "target-not-allowed")
         return target

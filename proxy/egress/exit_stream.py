@@ -153,6 +153,7 @@ class ExitStream(asyncio.Protocol):
         self._host.rejected(self, error)
         if self._state is State.HEADER:
             self._state = State.SILENT
+            self._codec = self._plan.stream()  # the old one keeps what it could not read: up to a whole read of noise
             if usable(self._transport):
                 self._transport.pause_reading()
         else:
@@ -184,11 +185,11 @@ class ExitStream(asyncio.Protocol):
             return
         self._state = State.RELAY
         self._target = connected
+        if usable(self._transport):
+            self._transport.resume_reading()  # first: what is pending may already be too much for the target
         self._send_pending()
         if self._ended:
             connected.write_eof()
-        if usable(self._transport):
-            self._transport.resume_reading()
 
     def _send_pending(self) -> None:
         if self._target is not None and self._pending:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import dns.message
 import msgspec
@@ -59,7 +61,7 @@ async def an_exit(
     primary: ScriptedPrimary, method: str = METHOD, events: Events | None = None, **more: object
 ) -> AsyncIterator[tuple[Exit, EgressService]]:
     settings = exit_settings(method, fresh_key(method), [primary.endpoint])
-    settings = msgspec.structs.replace(settings, handshake_timeout=HANDSHAKE, **more)
+    settings = msgspec.structs.replace(settings, **{"handshake_timeout": HANDSHAKE, **more})
     async with running(EgressSettings(exit=settings), events) as service:
         yield settings, service
 
@@ -172,6 +174,35 @@ async def test_port_zero_is_never_opened() -> None:
     )
     with pytest.raises(TunnelError, match=r"exit\.allow does not name"):
         compile_exit(settings).check_target(Endpoint.parse("127.0.0.1:0"))
+
+
+async def test_a_rule_for_ipv6_opens_nothing_of_ipv4() -> None:
+    """The kernel would reach ::ffff:127.0.0.1 over IPv4, and ::/0 contains it."""
+    settings = msgspec.structs.replace(
+        exit_settings(METHOD, fresh_key(METHOD), []), allow=(Destination.parse("[::/0]:53"),)
+    )
+    plan = compile_exit(settings)
+    assert plan.check_target(Endpoint.parse("[2001:db8::1]:53")).port == 53
+    with pytest.raises(TunnelError, match="in disguise"):
+        plan.check_target(Endpoint.parse("[::ffff:127.0.0.1]:53"))
+
+
+async def test_noise_of_strangers_is_not_kept() -> None:
+    """Strangers are held until the handshake timeout; what they sent must not be."""
+    count, noise = 40, os.urandom(200_000)
+    async with ScriptedPrimary() as primary, an_exit(primary, handshake_timeout=30.0) as (settings, service):
+        tracemalloc.start()
+        try:
+            async with AsyncExitStack() as strangers:
+                for _ in range(count):
+                    _, writer = await strangers.enter_async_context(connection(settings.listen))
+                    writer.write(noise)
+                await auntil(lambda: exit_status(service).rejects["authentication"] == count)
+                await auntil(lambda: gc.collect() == 0)
+                held = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+    assert held < 2_000_000
 
 
 async def test_a_target_that_refuses_closes_at_once() -> None:
