@@ -64,11 +64,14 @@ class ExitFlow:
     async def _send_queued(self, path: UdpPath) -> None:
         while True:
             payload = await self._queue.get()
-            try:
-                await path.send(payload)
-            except TunnelError as error:
-                # ICMP about an earlier datagram: the socket is as good as before, and this one was not sent.
-                self._fault(error)
+            for _ in range(2):
+                try:
+                    await path.send(payload)
+                except TunnelError as error:
+                    # Mostly ICMP about an earlier datagram: the socket is as good as before, but this one was not sent.
+                    self._fault(error)
+                else:
+                    break
 
     def _fault(self, error: TunnelError) -> None:
         self._faults[f"target-{error.reason}"] += 1

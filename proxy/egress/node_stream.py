@@ -63,6 +63,8 @@ class NodeStream(asyncio.Protocol):
         self._opening: asyncio.Task[None] | None = None
         self._began = 0.0  # when the present tunnel was first tried
         self._held = False  # the tunnel takes no more queries for now
+        self._full = False  # the node takes no more answers for now
+        self._answered = False  # the first byte of an answer came: the way is settled
 
     # The node's side.
 
@@ -85,11 +87,16 @@ class NodeStream(asyncio.Protocol):
         """Nothing is kept half open; the transport closes itself."""
 
     def pause_writing(self) -> None:
+        # Queries are not read either: what is refused is answered from here, and would pile up.
+        self._full = True
+        self._regulate_reading()
         if self._leg is not None:
             self._leg.pause_reading()
 
     def resume_writing(self) -> None:
         self._idle.touch()
+        self._full = False
+        self._regulate_reading()
         if self._leg is not None:
             self._leg.resume_reading()
 
@@ -167,13 +174,13 @@ class NodeStream(asyncio.Protocol):
     def _regulate_reading(self) -> None:
         if not usable(self._transport):
             return
-        if self._held or len(self._kept) > KEPT_QUERIES:
+        if self._held or self._full or len(self._kept) > KEPT_QUERIES:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
 
     def _pass(self, data: bytes) -> None:
-        if self._leg is not None and self._leg.answered.done():
+        if self._leg is not None and self._answered:
             self._leg.write(data)
             return
         self._kept += data
@@ -220,7 +227,9 @@ class NodeStream(asyncio.Protocol):
         self._idle.touch()
         if not usable(self._transport):
             return
-        if self._kept:
+        if not self._answered:
+            self._answered = True
+            self._send_kept()  # what came while the stream was being opened
             self._kept.clear()
             self._regulate_reading()
         self._counters.bytes_in += len(data)
