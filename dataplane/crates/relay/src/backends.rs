@@ -20,6 +20,15 @@ pub struct Backend {
     pub missed: u64,
 }
 
+/// How a query leaves a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Answered,
+    TimedOut,
+    /// What says nothing about the backend: its link was lost, its client is gone, or our own socket took no more.
+    Moved,
+}
+
 #[derive(Debug, Default)]
 pub struct Backends {
     list: Vec<Backend>,
@@ -53,12 +62,14 @@ impl Backends {
         self.list.iter_mut().find(|backend| backend.slot == slot)
     }
 
-    /// Note that a query to this backend, sent at `sent`, has ended, with an answer or without.
-    pub fn ended(&mut self, slot: usize, answered: bool, sent: u64) {
-        if let Some(backend) = self.by_slot(slot) {
-            backend.outstanding = backend.outstanding.saturating_sub(1);
-            let youngest = if answered { &mut backend.answered } else { &mut backend.missed };
-            *youngest = sent.max(*youngest);
+    /// Note that a query, sent at `sent`, has left its backend: slot and address, because another one may have the slot by now.
+    pub fn ended(&mut self, (slot, address): (usize, SocketAddr), outcome: Outcome, sent: u64) {
+        let Some(backend) = self.by_slot(slot).filter(|backend| backend.address == address) else { return };
+        backend.outstanding = backend.outstanding.saturating_sub(1);
+        match outcome {
+            Outcome::Answered => backend.answered = sent.max(backend.answered),
+            Outcome::TimedOut => backend.missed = sent.max(backend.missed),
+            Outcome::Moved => {}
         }
     }
 
@@ -128,15 +139,35 @@ mod tests {
     fn a_backend_is_silent_when_it_answers_nothing_that_came_with_or_after_what_it_missed() {
         let mut backends = Backends::default();
         backends.replace(vec![backend(0, 1)]);
-        backends.ended(0, true, 10);
-        backends.ended(0, false, 10);
+        let ended = |backends: &mut Backends, outcome, sent| {
+            let address = backends.list()[0].address;
+            backends.ended((0, address), outcome, sent);
+        };
+        let (answer, miss) = (Outcome::Answered, Outcome::TimedOut);
+        ended(&mut backends, answer, 10);
+        ended(&mut backends, miss, 10);
         assert!(backends.take_silent().is_empty(), "part of a burst was lost");
-        backends.ended(0, false, 11);
-        backends.ended(0, false, 9);
+        ended(&mut backends, miss, 11);
+        ended(&mut backends, miss, 9);
         assert_eq!(backends.take_silent(), [0]);
         assert!(backends.take_silent().is_empty(), "told once");
-        backends.ended(0, true, 12);
-        backends.ended(0, false, 11);
+        ended(&mut backends, answer, 12);
+        ended(&mut backends, miss, 11);
+        assert!(backends.take_silent().is_empty());
+        ended(&mut backends, Outcome::Moved, 13);
+        assert!(backends.take_silent().is_empty(), "what never left, such as from a full socket, is nobody's silence");
+    }
+
+    #[test]
+    fn another_backend_in_the_slot_does_not_answer_for_the_one_before() {
+        let mut backends = Backends::default();
+        backends.replace(vec![backend(0, 1)]);
+        let old = backends.list()[0].address;
+        assert_eq!(shares(&mut backends, 2), [2]);
+        backends.replace(vec![Backend { address: SocketAddr::from(([127, 0, 0, 2], 53)), ..backend(0, 1) }]);
+        assert_eq!(shares(&mut backends, 1), [1]);
+        backends.ended((0, old), Outcome::TimedOut, 5);
+        assert_eq!(backends.list()[0].outstanding, 1);
         assert!(backends.take_silent().is_empty());
     }
 

@@ -6,10 +6,11 @@
 use engine::{BackendCount, Io, Memory};
 use wire::{Reason, check_answer};
 
-use super::flows::{Kind, Outcome};
+use super::flows::Kind;
 use super::frames::{End, Longest, Take};
 use super::link::Waiting;
 use super::{Signal, StreamRelay, Token};
+use crate::backends::Outcome;
 
 impl<M: Memory> StreamRelay<M> {
     /// Bytes of a backend.

@@ -1,6 +1,8 @@
 //! Queries that were forwarded and wait for their answer. Each keeps its bytes, so that it can be sent again when a
 //! backend closes the connection that carried it, as backends may at any time (RFC 7766 section 6.2.4).
 
+use std::net::SocketAddr;
+
 use wire::Echo;
 
 use super::slab::{Slab, Token};
@@ -27,7 +29,7 @@ pub struct Flow {
     pub link: Token,
     pub id: u16,
     /// The backend that counts it as outstanding.
-    pub slot: Option<usize>,
+    pub backend: Option<(usize, SocketAddr)>,
     pub sent: u64,
     pub deadline: u64,
     /// Links that were lost under it without having answered anything.
@@ -44,15 +46,6 @@ pub enum Kind {
         /// The first message of the answer has come.
         started: bool,
     },
-}
-
-/// How a flow ends, or leaves a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Answered,
-    TimedOut,
-    /// Neither says anything about the backend: its link was lost, or its client is gone.
-    Moved,
 }
 
 #[derive(Default)]

@@ -8,10 +8,11 @@
 
 use engine::{BackendCount, Io, Memory};
 
-use super::flows::{Kind, Outcome};
+use super::flows::Kind;
 use super::link::{Link, Waiting};
 use super::orders::Kind as OrderKind;
 use super::{StreamRelay, Token};
+use crate::backends::Outcome;
 
 /// How often a query may lose a link that had not answered anything before it is answered SERVFAIL. Losing one that did
 /// answer is progress, and only the query's time-out bounds that.

@@ -3,12 +3,12 @@
 use engine::{BackendCount, Io, Memory};
 use wire::{Echo, Query, Reason, opcode, qtype, rcode};
 
-use super::flows::{Flow, Kind, Outcome};
+use super::flows::{Flow, Kind};
 use super::link::{Link, Waiting};
 use super::orders::{Kind as OrderKind, Order};
 use super::queries::add_reply;
 use super::{MOST_TRANSFERS, MOST_TRANSFERS_EACH, StreamRelay, Token};
-use crate::backends::Backend;
+use crate::backends::{Backend, Outcome};
 
 /// A backend's next link is opened when the others have so many queries waiting: few links make large writes, several
 /// let a backend with many processes use them.
@@ -68,7 +68,7 @@ impl<M: Memory> StreamRelay<M> {
             kind,
             link: 0,
             id: 0,
-            slot: None,
+            backend: None,
             sent: now,
             deadline: NOT_YET,
             failures: 0,
@@ -112,7 +112,7 @@ impl<M: Memory> StreamRelay<M> {
             link.dirty = true;
             self.outbox.links.push(link_token);
         }
-        (flow.link, flow.id, flow.slot, flow.sent) = (link_token, id, Some(slot), now);
+        (flow.link, flow.id, flow.backend, flow.sent) = (link_token, id, Some((slot, link.address)), now);
         if flow.deadline == NOT_YET {
             flow.deadline = now.saturating_add(timeout);
         }
@@ -182,15 +182,8 @@ impl<M: Memory> StreamRelay<M> {
     /// Take a flow off its backend's account.
     pub(super) fn release(&mut self, token: Token, outcome: Outcome) {
         let Some(flow) = self.flows.get_mut(token) else { return };
-        let (sent, Some(slot)) = (flow.sent, flow.slot.take()) else { return };
-        match outcome {
-            Outcome::Answered => self.backends.ended(slot, true, sent),
-            Outcome::TimedOut => self.backends.ended(slot, false, sent),
-            Outcome::Moved => {
-                if let Some(backend) = self.backends.by_slot(slot) {
-                    backend.outstanding = backend.outstanding.saturating_sub(1);
-                }
-            }
+        if let Some(backend) = flow.backend.take() {
+            self.backends.ended(backend, outcome, flow.sent);
         }
     }
 

@@ -3,10 +3,11 @@
 
 use engine::{BackendCount, Io, Memory};
 
-use super::flows::{Kind, Outcome};
+use super::flows::Kind;
 use super::link::Link;
 use super::orders::Kind as OrderKind;
 use super::{StreamRelay, Token};
+use crate::backends::Outcome;
 
 impl<M: Memory> StreamRelay<M> {
     /// Give up what is overdue.
@@ -33,7 +34,7 @@ impl<M: Memory> StreamRelay<M> {
                 continue;
             }
             self.tally.io(Io::Expired, 1);
-            if let Some(slot) = flow.slot {
+            if let Some((slot, _)) = flow.backend {
                 self.tally.backend(slot, BackendCount::Timeouts);
             }
             self.give_up(token, Outcome::TimedOut, now);

@@ -8,10 +8,10 @@
 use engine::Memory;
 
 use super::client::Ending;
-use super::flows::Outcome;
 use super::link::Waiting;
 use super::orders::Kind as OrderKind;
 use super::{StreamRelay, Token, WRITE_AT_ONCE};
+use crate::backends::Outcome;
 
 /// The deadline while a transfer is paused.
 const NEVER: u64 = u64::MAX - 1;

@@ -11,6 +11,7 @@ use wire::{Reason, check_answer};
 
 use super::sending::{self, Datagram};
 use super::{BackendSocket, ROUNDS, UdpRelay};
+use crate::backends::Outcome;
 use crate::sys::{self, Arrival, BATCH};
 
 /// An answer on its way to a client.
@@ -90,7 +91,7 @@ impl<M: Memory> UdpRelay<M> {
         let flow = self.flows.remove(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
         message[..2].copy_from_slice(&flow.client_id.to_be_bytes());
         self.tally.backend(flow.backend, BackendCount::Answers);
-        self.ended(&flow, true);
+        self.ended(&flow, Outcome::Answered);
         let datagram = Datagram { to: flow.client, local: flow.local, slot, length: arrival.length };
         Ok(Return { listener: flow.listener, datagram })
     }

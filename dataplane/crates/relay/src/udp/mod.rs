@@ -23,7 +23,7 @@ use std::sync::Arc;
 use engine::{BACKEND_SLOTS, BackendCount, Grants, Io, Memory, Policy};
 use wire::{REPLY_EXTRA, Reason, UDP_MAX};
 
-use crate::backends::{Backend, Backends};
+use crate::backends::{Backend, Backends, Outcome};
 use crate::ids::Ids;
 use crate::question::Fingerprints;
 use crate::sys::{Arrival, BATCH, Buffers};
@@ -174,15 +174,12 @@ impl<M: Memory> UdpRelay<M> {
         while let Some(flow) = self.flows.expire(now) {
             self.tally.io(Io::Expired, 1);
             self.tally.backend(flow.backend, BackendCount::Timeouts);
-            self.ended(&flow, false);
+            self.ended(&flow, Outcome::TimedOut);
         }
     }
 
-    /// A query has ended, with an answer or without. One to a backend that is gone tells nothing about the next in its slot.
-    fn ended(&mut self, flow: &Flow, answered: bool) {
-        if self.backends.by_slot(flow.backend).is_some_and(|backend| backend.address == flow.backend_address) {
-            self.backends.ended(flow.backend, answered, flow.sent);
-        }
+    fn ended(&mut self, flow: &Flow, outcome: Outcome) {
+        self.backends.ended((flow.backend, flow.backend_address), outcome, flow.sent);
     }
 
     /// The slots of the backends that have gone silent since the last look (see `Backends::take_silent`).

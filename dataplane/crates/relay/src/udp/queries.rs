@@ -9,6 +9,7 @@ use wire::{Echo, Reason, Transport, rcode, write_reply};
 use super::flows::Flow;
 use super::sending::{self, Datagram};
 use super::{Listener, ROUNDS, UdpRelay, asked_address};
+use crate::backends::Outcome;
 use crate::sys::{Arrival, BATCH};
 
 /// A query of the batch that goes to a backend: the slot that it stands in, and what is needed to send it or to take it back.
@@ -176,7 +177,8 @@ impl<M: Memory> UdpRelay<M> {
         if let Some(flow) = self.flows.remove(forward.socket, forward.id) {
             self.tally.verdict(Act::Shed, reason);
             self.tally.backend(flow.backend, BackendCount::Errors);
-            self.ended(&flow, false);
+            // A full socket buffer is ours and says nothing about the backend.
+            self.ended(&flow, if reason == Reason::SendBufferFull { Outcome::Moved } else { Outcome::TimedOut });
         }
     }
 }
