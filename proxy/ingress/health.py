@@ -24,6 +24,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from proxy.ingress.descriptors import is_shortage
 from proxy.ingress.sockets import family_of
 from proxy.settings import Backend, Health
 from proxy.values import Endpoint
@@ -94,8 +95,11 @@ class _OneAnswer(asyncio.DatagramProtocol):
             self.result.set_result(False)
 
 
-async def check(address: Endpoint, zone: str | None, patience: float) -> bool:
-    """Ask `address` over UDP for the SOA of `zone` and wait up to `patience` seconds for a good answer."""
+async def check(address: Endpoint, zone: str | None, patience: float) -> bool | None:
+    """Ask `address` over UDP for the SOA of `zone` and wait up to `patience` seconds for a good answer.
+
+    None when it could not be asked for want of our own descriptors or memory, which says nothing of the backend.
+    """
     query = dns.message.make_query(dns.name.from_text(zone or "."), dns.rdatatype.SOA, id=secrets.randbits(16))
     query.flags &= ~dns.flags.RD
     loop = asyncio.get_running_loop()
@@ -105,8 +109,8 @@ async def check(address: Endpoint, zone: str | None, patience: float) -> bool:
             remote_addr=address.sockaddr,
             family=family_of(address),
         )
-    except OSError:
-        return False
+    except OSError as error:
+        return None if is_shortage(error) else False
     try:
         transport.sendto(query.to_wire())
         async with asyncio.timeout(patience):
@@ -180,6 +184,6 @@ class HealthMonitor:
             good = await check(watched.backend.address, self._zone, self._settings.timeout)
             if good:
                 watched.good_at = time.monotonic()
-            if watched.judge.good() if good else watched.judge.bad():
+            if good is not None and (watched.judge.good() if good else watched.judge.bad()):
                 self._changed(slot, good)
             await asyncio.sleep(self._settings.interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311  no secret

@@ -53,8 +53,12 @@ def open_listener_sockets(settings: IngressSettings, workers: int) -> list[list[
     try:
         for number, listener in enumerate(settings.listeners):
             for transport in listener.transports:
-                for sockets in result:
-                    opened = open_udp(listener, settings) if transport == "udp" else open_tcp(listener)
+                for worker, sockets in enumerate(result):
+                    first = worker == 0
+                    if transport == "udp":
+                        opened = open_udp(listener, settings, first=first)
+                    else:
+                        opened = open_tcp(listener, first=first)
                     sockets.append(ListenerSocket(number, transport, opened))
     except OSError as error:
         close_all(result)
@@ -82,13 +86,13 @@ def describe(error: OSError) -> str:
             return error.strerror or str(error)
 
 
-def open_udp(listener: Listener, settings: IngressSettings) -> socket.socket:
-    """A UDP socket of a listener, bound and non-blocking.
+def open_udp(listener: Listener, settings: IngressSettings, *, first: bool = False) -> socket.socket:
+    """A UDP socket of a listener, bound and non-blocking. `first`: no other may have the address yet.
 
     Raises:
         OSError: of bind.
     """
-    opened = bound_socket(listener.address, socket.SOCK_DGRAM)
+    opened = bound_socket(listener.address, socket.SOCK_DGRAM, first=first)
     try:
         set_receive_buffer(opened, settings.udp.receive_buffer)
         omit_path_mtu(opened)
@@ -104,13 +108,13 @@ def open_udp(listener: Listener, settings: IngressSettings) -> socket.socket:
     return opened
 
 
-def open_tcp(listener: Listener) -> socket.socket:
-    """A listening TCP socket, non-blocking.
+def open_tcp(listener: Listener, *, first: bool = False) -> socket.socket:
+    """A listening TCP socket, non-blocking. `first`: no other may have the address yet.
 
     Raises:
         OSError: of bind or listen.
     """
-    opened = bound_socket(listener.address, socket.SOCK_STREAM)
+    opened = bound_socket(listener.address, socket.SOCK_STREAM, first=first)
     try:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.listen(TCP_BACKLOG)
@@ -158,8 +162,12 @@ def family_of(endpoint: Endpoint) -> socket.AddressFamily:
     return socket.AF_INET6 if endpoint.address.version == 6 else socket.AF_INET
 
 
-def bound_socket(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
-    """A non-blocking socket bound to `endpoint`, shareable between workers."""
+def bound_socket(endpoint: Endpoint, kind: socket.SocketKind, *, first: bool = False) -> socket.socket:
+    """A non-blocking socket bound to `endpoint`, shareable between workers.
+
+    The `first` one is bound before it may be shared: with SO_REUSEPORT set at once, the kernel would let a second
+    gateway of the same user in without a word, and give it a part of the clients.
+    """
     opened = socket.socket(family_of(endpoint), kind | socket.SOCK_NONBLOCK)
     try:
         if opened.family == socket.AF_INET6:
@@ -167,8 +175,10 @@ def bound_socket(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_STREAM:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if not first:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         opened.bind(endpoint.sockaddr)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except BaseException:
         opened.close()
         raise

@@ -20,6 +20,7 @@ from functools import partial
 from msgspec import Struct
 
 from dataplane import Policy, SharedMemory, StreamRelay
+from proxy.ingress.descriptors import is_shortage
 from proxy.ingress.sockets import TCP_BACKLOG, ListenerSocket
 from proxy.ingress.tcp_clients import ClientConnection
 from proxy.ingress.tcp_links import LinkConnection, open_link
@@ -73,6 +74,8 @@ class TcpIngress:
         self._clients: dict[int, ClientConnection] = {}
         self._links: dict[int, LinkConnection] = {}
         self._connecting: dict[int, asyncio.Task[None]] = {}
+        # Slots of backends that we could not connect to for want of our own; that says nothing of them.
+        self._excused: set[int] = set()
         # Clients that take no answers, and how much stood in their write buffer at the last look.
         self._blocked: dict[int, int] = {}
         self._servers: list[asyncio.Server] = []
@@ -88,7 +91,7 @@ class TcpIngress:
             "pause-link": lambda token, _: self._with_link(token, LinkConnection.pause_reading),
             "resume-link": lambda token, _: self._with_link(token, LinkConnection.resume_reading),
             "again": lambda *_: self.schedule_flush(),
-            "failed": lambda _, slot: self._on_backend_failure(slot),
+            "failed": lambda _, slot: self._link_failed(slot),
         }
         self._backends: dict[int, tuple[str, Endpoint]] = {}
         self.reload(settings, slots, policy)
@@ -251,8 +254,16 @@ class TcpIngress:
         except OSError as error:
             self._emit("backend.unreachable", {"backend": name, "address": str(address), "error": str(error)})
             self._connecting.pop(token, None)
+            if is_shortage(error):
+                self._excused.add(slot)
             self.relay.link_failed(token, self.clock())
             self.schedule_flush()
+
+    def _link_failed(self, slot: int) -> None:
+        if slot in self._excused:
+            self._excused.remove(slot)
+        else:
+            self._on_backend_failure(slot)
 
     def _close_link(self, token: int) -> None:
         connecting = self._connecting.pop(token, None)

@@ -7,9 +7,11 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from dataplane import Policy, SharedMemory
+from proxy.ingress.descriptors import affordable_clients, count_open
 from proxy.ingress.health import HealthMonitor, State
 from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp import TcpIngress
@@ -68,8 +70,10 @@ class IngressWorker:
         self._udp = UdpIngress(
             settings=settings, slots=slots, policy=policy, memory=memory, worker=index, silent=self._health.failed
         )
+        # The loop will have a duplicate of each TCP listener.
+        self._base = count_open() + sum(item.transport == "tcp" for item in sockets)
         self._tcp = TcpIngress(
-            settings=settings,
+            settings=self._affordable(settings),
             slots=slots,
             policy=policy,
             memory=memory,
@@ -93,7 +97,7 @@ class IngressWorker:
         self._settings, self._slots, self._health_zone = settings, dict(slots), health_zone
         self._schedule()
         self._udp.reload(settings, slots, policy)
-        self._tcp.reload(settings, slots, policy)
+        self._tcp.reload(self._affordable(settings), slots, policy)
         self._watch()
 
     async def drain(self, grace: float) -> None:
@@ -132,6 +136,15 @@ class IngressWorker:
             os.sched_setscheduler(0, policy, os.sched_param(0))
         except OSError as error:  # a sandbox may forbid it; the worker only costs more then
             self._emit("worker.scheduling-refused", {"asked": self._settings.scheduling, "error": error.strerror})
+
+    def _affordable(self, settings: IngressSettings) -> IngressSettings:
+        """The settings with as many clients as there are descriptors for."""
+        asked, granted = settings.tcp.connections, affordable_clients(settings, self._base)
+        if granted == asked:
+            return settings
+        remedy = f"raise the limit of open files by {asked - granted} (`LimitNOFILE=` of systemd, `ulimit -n`)"
+        self._emit("ingress.descriptors-few", {"asked": asked, "granted": granted, "remedy": remedy})
+        return msgspec.structs.replace(settings, tcp=msgspec.structs.replace(settings.tcp, connections=granted))
 
     def _verify_buffers(self) -> None:
         asked = self._settings.udp.receive_buffer

@@ -88,3 +88,32 @@ def test_sockets_towards_backends_of_both_families() -> None:
     finally:
         for item in opened:
             item.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_gateway_gets_no_share_of_a_door(workers: int) -> None:
+    settings = ingress(f"127.0.0.1:{free_port()}")
+    opened = open_listener_sockets(settings, workers)
+    try:
+        with pytest.raises(ListenError, match="address in use"):
+            open_listener_sockets(settings, workers)
+        for item in [item for worker in opened for item in worker if item.transport == "udp"]:
+            item.socket.close()
+        with pytest.raises(ListenError, match=r"tcp .*address in use"):
+            open_listener_sockets(settings, workers)
+    finally:
+        close_all(opened)
+    close_all(open_listener_sockets(settings, workers))
+
+
+def test_clients_are_spread_over_the_workers() -> None:
+    opened = open_listener_sockets(ingress(f"127.0.0.1:{free_port()}"), 2)
+    try:
+        place = opened[0][0].socket.getsockname()
+        for _ in range(64):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.sendto(b"x", place)
+        for worker in opened:
+            assert worker[0].socket.recv(1) == b"x"
+    finally:
+        close_all(opened)
