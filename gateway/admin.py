@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import hmac
 import ipaddress
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
@@ -36,6 +37,11 @@ from gateway.state import GatewayState, Readiness, ReloadReport
 
 LONGEST_BODY = 65_536
 _CONNECTIONS = 64
+"""Connections over which a request is answered with 503."""
+
+_MOST = 2 * _CONNECTIONS
+"""Connections over which one is closed at once; fewer where descriptors are few."""
+
 _OLDEST = 30.0
 """Seconds after which a connection with no request at work is closed: a slow client can't hold it."""
 
@@ -162,16 +168,18 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base class
         super().connection_made(transport)
+        # Each costs a descriptor, which the supervisor needs to start a worker again.
+        if len(self.connections) > min(_MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4):
+            transport.abort()
+            return
         self.loop.call_later(_OLDEST, self._retire)
 
     def _retire(self) -> None:
-        if self.transport.is_closing():
-            return
         cycle: Any = self.cycle  # None before the first request, whatever the base class declares
-        if cycle is None or cycle.response_complete:
+        if (cycle is None or cycle.response_complete) and not self.transport.is_closing():
             self.transport.close()
-        else:
-            self.loop.call_later(_OLDEST, self._retire)
+        # Whatever is at work or unread then has no client that waits for it: even a reload is done much sooner.
+        self.loop.call_later(_OLDEST, self.transport.abort)
 
 
 class _Server(uvicorn.Server):

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 _WARNINGS = {
     "crashed",
+    "descriptors-few",
     "drain-incomplete",
     "error",
     "exited",
     "failed",
     "hung",
+    "receive-buffer-small",
     "refused",
     "rejected",
     "restart-needed",

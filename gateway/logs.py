@@ -6,11 +6,12 @@ limited, so that a flood can't fill a disk. Tracebacks show no local variables, 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
 from collections.abc import MutableMapping
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -40,12 +41,29 @@ def configure(settings: LogSettings) -> Logger:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logger = cast("Logger", structlog.get_logger())
     logging.basicConfig(handlers=[_Forward(logger)], level=logging.WARNING, force=True)
     return logger
+
+
+class _Unfailing:
+    """Standard error, which may be a full disk or a pipe that nobody reads any more: the gateway serves on."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def write(self, text: str) -> None:
+        """Write if it can be."""
+        with contextlib.suppress(OSError, ValueError):  # there is no other place to say so; events are counted anyway
+            self._output.write(text)
+
+    def flush(self) -> None:
+        """Flush if it can be."""
+        with contextlib.suppress(OSError, ValueError):  # as above
+            self._output.flush()
 
 
 class _Limit:

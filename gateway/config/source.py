@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import select
 import tomllib
 from pathlib import Path
 
 from gateway.config.problems import ConfigError, Problem
 
 _MOST_BYTES = 16 << 20
+_PATIENCE = 5
+"""Seconds to wait for more of a file that is a pipe."""
+
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)\Z")
 
 
@@ -19,8 +25,7 @@ def read_file(path: Path) -> bytes:
         ConfigError: it can't be read, or is larger than 16 MiB.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+        content = _read(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a path"
         found = f"a file that can't be read ({reason})"
@@ -28,6 +33,25 @@ def read_file(path: Path) -> bytes:
     if len(content) > _MOST_BYTES:
         raise _one(str(path), None, "more than 16 MiB", "a configuration is smaller")
     return content
+
+
+def _read(path: Path) -> bytes:
+    """Read at most one byte more than may be. A pipe may be read, but one that nobody writes to holds nobody up."""
+    content = bytearray()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        ready = select.poll()
+        ready.register(file, select.POLLIN)
+        while len(content) <= _MOST_BYTES:
+            chunk = file.read(_MOST_BYTES + 1 - len(content))
+            if chunk is None:  # a pipe that somebody may still write to
+                if not ready.poll(_PATIENCE * 1000):
+                    raise TimeoutError(errno.ETIMEDOUT, f"nothing came for {_PATIENCE} seconds")
+            elif not chunk:
+                break
+            else:
+                content += chunk
+    return bytes(content)
 
 
 def parse(name: str, content: bytes) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 from pathlib import Path
 
 import uvloop
@@ -16,4 +18,15 @@ def run(loaded: Loaded, path: Path | None) -> int:
     async def serve() -> int:
         return await Supervisor(loaded, path).run()
 
+    _raise_descriptor_limit()
     return uvloop.run(serve())
+
+
+def _raise_descriptor_limit() -> None:
+    """Take as many descriptors as we may have; the processes inherit it.
+
+    The usual soft limit of 1024 is for programs that use select(2). Every client over TCP takes one.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it; each worker then says what it lacks
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

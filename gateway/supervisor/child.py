@@ -40,7 +40,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     ready: float = 15.0
     silence: float = 15.0
-    reload: float = 10.0
+    reload: float = 20.0
     after_grace: float = 2.0
 
 
@@ -75,6 +75,7 @@ class Child:
         self._channel: ipc.Channel | None = None
         self._handing: socket.socket | None = None
         self._reloads: dict[int, asyncio.Future[str | None]] = {}
+        self._spawning = asyncio.Lock()
         self._ending = asyncio.Event()
         self._deadline: float | None = None
 
@@ -101,7 +102,8 @@ class Child:
             self._phase, self._body = "down", {}
             if self._ending.is_set():
                 break
-            self._emit("process.exited", {"process": self.role.name, "how": how(code), "lived": round(lived, 3)}, 1)
+            fields = {"process": self.role.name, "how": how(code), "lived": round(lived, 3)}
+            self._emit("process.exited", {**fields, "error": self._failure} if self._failure else fields, 1)
             attempts += 1
             if not self.started.done() and attempts == _ATTEMPTS:
                 reason = self._failure or how(code)
@@ -119,10 +121,11 @@ class Child:
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._reloads[serial] = answer
         try:
-            if self._channel is None or self._handing is None:
-                return None  # it is down, and its next life begins with the new plan
-            ipc.hand_over(self._handing, [item.descriptor for item in message.sockets])
-            self._channel.send(message)
+            async with self._spawning:  # a life that is being started has been given the old plan: it is told, too
+                if self._channel is None or self._handing is None:
+                    return None  # it is down, and its next life begins with the new plan
+                ipc.hand_over(self._handing, [item.descriptor for item in message.sockets])
+                self._channel.send(message)
             reason = await asyncio.wait_for(answer, self._limits.reload)
         except TimeoutError:
             reason = f"no answer within {self._limits.reload:g} seconds"
@@ -152,8 +155,8 @@ class Child:
         self._phase, self._born = "starting", time.monotonic()
         self._heard, self._failure = self._born, ""
         try:
-            process = await self._spawn()
-            self._process = process
+            async with self._spawning:
+                process = self._process = await self._spawn()
             if self._ending.is_set():  # told to end while it was being started
                 self._signal(signal.SIGKILL)
             await self._watch(asyncio.create_task(process.wait(), name=f"exit of {self.role.name}"))

@@ -144,10 +144,13 @@ class Supervisor:
     async def reload(self) -> ReloadReport:
         """Read the configuration anew and take it into use; on any error nothing changes."""
         async with self._reloading:
+            if self._stop.is_set():
+                return _refusal("the gateway is draining")
             self._notifier.reloading()
             report = await self._reload()
             self.last_reload_ok = report.ok
-            self._notifier.ready(self._summary())
+            if not self._stop.is_set():
+                self._notifier.ready(self._summary())
             return report
 
     # The start.
@@ -231,13 +234,13 @@ class Supervisor:
     # The reload.
 
     async def _reload(self) -> ReloadReport:
-        if self._path is None or self._stop.is_set():
-            why = "the gateway runs without a file" if self._path is None else "the gateway is draining"
-            return ReloadReport(
-                ok=False, problems=(Problem(file="", line=None, key="", found=why, right="restart it to change it"),)
-            )
+        if self._path is None:
+            return _refusal("the gateway runs without a file")
         try:
-            loaded = load(self._path)
+            # In a thread: a long list of zones takes seconds, and the processes are watched meanwhile.
+            loaded = await asyncio.to_thread(load, self._path)
+            if self._stop.is_set():
+                return _refusal("the gateway is draining")
             changes = compare(self.settings, loaded.settings)
             restarted = await self._take(changes.effective) if changes.changed else []
         except ConfigError as error:
@@ -322,3 +325,9 @@ class Supervisor:
     def _summary(self) -> str:
         serving = [state.name for state in self.processes() if state.phase == "serving"]
         return f"serving with {', '.join(serving)}" if serving else "not serving"
+
+
+def _refusal(why: str) -> ReloadReport:
+    return ReloadReport(
+        ok=False, problems=(Problem(file="", line=None, key="", found=why, right="restart it to change it"),)
+    )

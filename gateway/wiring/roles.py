@@ -5,6 +5,7 @@ Each role imports only what it needs, because a worker that starts again must se
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,7 @@ class Ingress:
 
     async def reload(self, message: ipc.Reload) -> None:
         """Swap policy, backends and limits in one step."""
+        from dataplane import Policy
         from filters.policy import compile_policy
         from filters.settings import FilterSettings
         from proxy.settings import IngressSettings
@@ -73,8 +75,12 @@ class Ingress:
         plan = message.plan
         if not isinstance(plan, ipc.IngressPlan):
             raise ChannelError("a plan of another role")
-        settings = read_plain(IngressSettings, plan.settings)
-        policy = compile_policy(read_plain(FilterSettings, plan.filters))
+
+        def read() -> tuple[IngressSettings, Policy]:
+            return read_plain(IngressSettings, plan.settings), compile_policy(read_plain(FilterSettings, plan.filters))
+
+        # In a thread: a long list of zones takes seconds, and queries don't wait for it.
+        settings, policy = await asyncio.to_thread(read)
         self._worker.reload(settings, plan.slots, plan.health_zone, policy)
 
     async def drain(self, grace: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -65,6 +66,16 @@ class Running:
         came: list[str] = []
         while not came or part not in came[-1]:
             came.append(self._notify.recv(4096).decode())
+        return came
+
+    def notifications(self) -> list[str]:
+        """What has come and was not waited for."""
+        came: list[str] = []
+        self._notify.setblocking(False)
+        with contextlib.suppress(BlockingIOError):  # that was all
+            while True:
+                came.append(self._notify.recv(4096).decode())
+        self._notify.settimeout(START)
         return came
 
     def signal(self, number: signal.Signals) -> None:

@@ -180,3 +180,32 @@ async def test_garbage_is_answered_or_closed(garbage: bytes) -> None:
             answer = await reader.read()
         assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
         writer.close()
+
+
+async def send_for_ever(to: socket.socket, data: bytes) -> None:
+    while True:
+        await asyncio.get_running_loop().sock_sendall(to, data)
+
+
+async def test_a_client_that_never_reads_is_cut_off() -> None:
+    with mock.patch.object(admin, "_OLDEST", 0.2):
+        async with served(Still()) as (host, port):
+            with socket.socket() as greedy:
+                greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                greedy.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(greedy, (host, port))
+                request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+                with pytest.raises(ConnectionError):
+                    await asyncio.wait_for(send_for_ever(greedy, request * 100), 20)
+
+
+async def test_connections_are_bounded() -> None:
+    async with served(Still()) as (host, port):
+        streams = [await asyncio.open_connection(host, port) for _ in range(admin._MOST + 5)]
+        async with asyncio.timeout(10):
+            for reader, _ in streams[-5:]:
+                assert await reader.read() == b""
+        streams[0][1].close()
+        assert not streams[1][0].at_eof()
+        for _, writer in streams:
+            writer.close()

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,3 +180,24 @@ def test_only_harmless_variables_are_passed_on() -> None:
 @pytest.mark.parametrize(("code", "words"), [(0, "exit code 0"), (-9, "signal SIGKILL"), (-99, "signal 99")])
 def test_an_end_in_words(code: int, words: str) -> None:
     assert how(code) == words
+
+
+async def test_a_reload_reaches_a_process_that_is_just_being_started(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    spawn = asyncio.create_subprocess_exec
+
+    async def slow_spawn(*arguments: Any, **options: Any) -> asyncio.subprocess.Process:
+        begun.set()
+        await go_on.wait()
+        return await spawn(*arguments, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow_spawn)
+    child = await start("good", wait=False)
+    await asyncio.wait_for(begun.wait(), 10)
+    reload = asyncio.create_task(child.reload(ipc.Reload(serial=2, plan=PLAN)))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await asyncio.wait_for(reload, 20) is None
+    await auntil(lambda: child.state().body.get("reloads") == 1, what="the new plan in use")

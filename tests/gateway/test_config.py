@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from gateway.config import ConfigError, Problem, load, load_admin
+from gateway.config import ConfigError, Problem, load, load_admin, source
 from tests.gateway.configs import FULL, INGRESS, KEY_32, PLANTED
 
 
@@ -236,3 +237,20 @@ def test_the_admin_table_is_read_while_the_rest_is_wrong(tmp_path: Path) -> None
     file.write_text("version = 7\n[admin]\nadress = 1\n")
     with pytest.raises(ConfigError, match=r"zonegate.toml:3: admin.adress: .* did you mean .address."):
         load_admin(file)
+
+
+def test_a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o600)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(path, os.O_WRONLY)
+    monkeypatch.setattr(source, "_PATIENCE", 0)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert "nothing came" in caught.value.problems[0].found
+    os.write(writer, INGRESS.encode())
+    os.close(writer)
+    assert load(path).settings.ingress is not None
+    os.close(reader)

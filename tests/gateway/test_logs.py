@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -103,3 +105,18 @@ def test_events_are_counted_and_have_levels(capsys: pytest.CaptureFixture[str]) 
     assert sink.counts["tunnel.failed"] == 3
     assert len(sink.counts) <= 257
     assert sink.counts["other"] == 1000 - 254
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, text)
+
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Full())
+    sink = EventSink(LogSettings(format="json"))
+    sink.emit("process.exited", {"process": "ingress-0"})
+    logging.getLogger("some.library").error("said")
+    assert sink.counts["process.exited"] == 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import dns.rcode
@@ -320,3 +321,98 @@ def test_an_exit_runs_from_options_alone(tmp_path: Path) -> None:
         assert "without a file" in answer.json()["problems"][0]["found"]
         gateway.signal(signal.SIGINT)
         assert gateway.exit_code() == 0
+
+
+def test_a_second_gateway_on_the_same_doors_does_not_start(tmp_path: Path, node: str, door: Client) -> None:
+    (tmp_path / "second").mkdir()
+    with ingress(tmp_path, node, door, workers=2) as gateway:
+        gateway.notified("READY=1")
+        with ingress(tmp_path / "second", node, door) as second:
+            assert second.exit_code() == 1
+            assert "address in use" in second.event("gateway.failed")["error"]
+        assert door.ask().rcode() == dns.rcode.NOERROR
+
+
+def test_a_full_disk_under_the_log_stops_nothing(tmp_path: Path, node: str, door: Client) -> None:
+    gateway = ingress(tmp_path, node, door)
+    gateway.log = Path("/dev/full")
+    with gateway:
+        gateway.notified("READY=1")
+        old = gateway.process_state("ingress-0")["pid"]
+        os.kill(old, signal.SIGKILL)
+        gateway.serving_again("ingress-0", old)
+        assert door.ask().rcode() == dns.rcode.NOERROR
+        gateway.signal(signal.SIGTERM)
+        assert gateway.exit_code() == 0
+
+
+def test_few_descriptors_bound_the_clients_and_leave_the_backends_alone(
+    tmp_path: Path, node: str, door: Client
+) -> None:
+    with ingress(tmp_path, node, door) as gateway, ExitStack() as clients:
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        granted = gateway.event("ingress.descriptors-few")["granted"]
+        assert 0 < granted < 64
+        gateway.notified("READY=1")
+        for _ in range(100):
+            clients.enter_context(socket.create_connection(("127.0.0.1", door.port), 5))
+        refused = ("zonegate_ingress_io_total", ("connections-refused",))
+        until(lambda: metrics(gateway).get(refused) == 100 - granted, what="all others to be refused, and counted")
+        assert door.ask().rcode() == dns.rcode.NOERROR
+        assert gateway.get("/readyz").status_code == 200
+        assert "backend.unhealthy" not in gateway.state()["events"]
+        # Nor may those who crowd the admin API keep a worker from coming back.
+        host, port = gateway.admin.split(":")
+        old = gateway.process_state("ingress-0")["pid"]
+        for _ in range(100):
+            clients.enter_context(socket.create_connection((host, int(port)), 5))
+        os.kill(old, signal.SIGKILL)
+        assert door.ask().rcode() == dns.rcode.NOERROR
+
+
+def test_workers_may_open_as_many_descriptors_as_the_hard_limit_allows(tmp_path: Path, node: str, door: Client) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1), hard))
+    try:
+        with ingress(tmp_path, node, door) as gateway:
+            gateway.notified("READY=1")
+            pid = gateway.process_state("ingress-0")["pid"]
+            assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_reload_that_takes_long_to_read_holds_up_nothing_else(tmp_path: Path, node: str, door: Client) -> None:
+    with ingress(tmp_path, node, door) as gateway, ThreadPoolExecutor(1) as pool:
+        gateway.notified("READY=1")
+        good = gateway.file.read_text().replace("example.com", "example.net")
+        gateway.file.unlink()
+        os.mkfifo(gateway.file, 0o600)
+        reader = os.open(gateway.file, os.O_RDONLY | os.O_NONBLOCK)
+        with gateway.file.open("w") as slow:
+            reload = pool.submit(gateway.post, "/reload")
+            gateway.notified("RELOADING=1")
+            assert gateway.get("/healthz").status_code == 200
+            assert door.ask("www.example.com").rcode() == dns.rcode.NOERROR
+            assert not reload.done()
+            slow.write(good)
+            slow.flush()
+            os.close(reader)
+        assert reload.result().json()["changed"] == ["filters.zones[0]"]
+        assert door.ask("www.example.net").rcode() == dns.rcode.NOERROR
+
+
+def test_a_hangup_during_the_drain_changes_nothing_and_says_nothing(tmp_path: Path, node: str, door: Client) -> None:
+    with ingress(tmp_path, node, door) as gateway:
+        gateway.notified("READY=1")
+        pid = gateway.process_state("ingress-0")["pid"]
+        os.kill(pid, signal.SIGSTOP)  # it won't drain
+        gateway.signal(signal.SIGTERM)
+        gateway.notified("STOPPING=1")
+        gateway.signal(signal.SIGHUP)
+        answer = gateway.post("/reload")
+        assert answer.status_code == 422
+        assert "draining" in answer.json()["problems"][0]["found"]
+        os.kill(pid, signal.SIGCONT)
+        assert gateway.exit_code() == 0
+        assert gateway.notifications() == []
