@@ -14,7 +14,7 @@
 //!
 //! A worker may be killed at any point. A set that it had locked is taken over by the next one that waits long enough;
 //! the words it left are valid in any combination. One that was stopped for so long and goes on writes the two words of
-//! one way at most: a charge may be lost then, and nothing else.
+//! one way at most: the debt of one bucket may be forgotten then, and nothing else.
 
 use std::hash::Hasher;
 use std::hint::spin_loop;
