@@ -26,6 +26,8 @@ from proxy.errors import ProtocolError, ProxyError
 from proxy.protocol.transfer_queries import Question, answers, error_reply, read_query
 from proxy.values import Endpoint
 
+MAX_QUERY = 16 << 10  # bytes, far beyond a signed IXFR query; with a tunnel's header around it, it still is a datagram
+
 Key = tuple[tuple[Any, ...], bytes]
 
 
@@ -79,6 +81,9 @@ class NodeDatagrams:
         plan = self._plan()
         if not plan.allows(Endpoint.of(peer.address).address):
             self._counters.refused["address"] += 1
+            return
+        if len(message) > MAX_QUERY:  # the socket would refuse it, and the tunnel would be blamed
+            self._counters.refused["too-long"] += 1
             return
         try:
             question = read_query(message)

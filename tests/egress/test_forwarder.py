@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import dns.message
 import dns.opcode
+import dns.tsigkeyring
 import pytest
 from dns.rcode import Rcode
 
@@ -107,6 +109,33 @@ async def test_what_is_no_query_closes_the_connection(bad: bytes) -> None:
             assert sum(refused.values()) == 2
             assert refused.keys() <= {"malformed", "not-a-query"}
     assert primary.accepted == 0
+
+
+async def test_a_datagram_that_fits_no_tunnel_is_not_the_tunnels_fault() -> None:
+    async with ScriptedPrimary() as primary:
+        settings = forwarder_settings([DIRECT], primary.endpoint, udp_timeout=0.1)
+        listen = settings.forwarders[0].listen
+        async with running(settings) as near:
+            with pytest.raises(TimeoutError):
+                await ask_udp(listen, SOA + bytes(65_000), patience=0.3)
+            assert await ask_udp(listen, SOA) == soa_answer(SOA)[0]
+            assert near.status().forwarders[0].refused == {"too-long": 1}
+            assert near.status().tunnels[0].failures == {}
+    assert primary.asked_udp == [SOA]
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+async def test_udp_passes_as_it_is_signed_large_or_truncated(truncated: bool) -> None:
+    query = dns.message.make_query("example.com", "IXFR")
+    query.use_tsig(dns.tsigkeyring.from_text({"key.": "c2VjcmV0IG9mIHRlc3Rz"}))
+    signed = query.to_wire()
+    head = soa_answer(signed)[0]
+    answer = head[:2] + bytes((head[2] | 2 * truncated,)) + head[3:] + os.urandom(4000)
+    async with ScriptedPrimary(lambda _: [answer]) as primary:
+        settings = forwarder_settings([DIRECT], primary.endpoint)
+        async with running(settings):
+            assert await ask_udp(settings.forwarders[0].listen, signed) == answer
+        assert primary.asked_udp == [signed]
 
 
 async def test_only_nodes_that_are_allowed_come_in() -> None:
