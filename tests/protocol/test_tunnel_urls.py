@@ -107,6 +107,22 @@ def test_errors_say_what_is_wrong_and_show_no_key(url: str, says: str) -> None:
     assert "hunter2" not in str(raised.value)
 
 
+_SPECIAL = st.text("#?@/:[]%&=;.+-, \n", max_size=4)
+
+
+@given(
+    st.sampled_from(["ss://aes-256-gcm:", "ss://2022-blake3-aes-256-gcm:", "socks5://user:", "ss://", "socks5://"]),
+    _SPECIAL,
+    _SPECIAL,
+    st.sampled_from(["@192.0.2.1:8388", "@[::1]:8388", "@host", ""]),
+)
+def test_a_key_that_is_not_escaped_is_not_shown_either(scheme: str, before: str, behind: str, place: str) -> None:
+    try:
+        parse_tunnel_url(f"{scheme}{before}hunter2{behind}{place}")
+    except ValueError as error:
+        assert "hunter2" not in str(error)  # noqa: PT017 - some of these texts are right
+
+
 def test_2022_in_base64url_is_refused() -> None:
     user = base64.urlsafe_b64encode(f"2022-blake3-aes-256-gcm:{KEY_2022}".encode()).decode()
     with pytest.raises(ValueError, match="not in base64url"):
