@@ -6,6 +6,8 @@
 //!        +-- failed    +-- lost: unanswered queries are sent again elsewhere; nothing is lost with a link but time
 //! ```
 
+use std::net::SocketAddr;
+
 use engine::{BackendCount, Io, Memory};
 
 use super::flows::Kind;
@@ -36,7 +38,7 @@ impl<M: Memory> StreamRelay<M> {
     pub fn link_failed(&mut self, token: Token, now: u64) {
         let Some(link) = self.links.get(token) else { return };
         self.tally.io(Io::BackendConnectErrors, 1);
-        self.blame(link.slot, now);
+        self.blame(link.slot, link.address, now);
         self.lose(token, now);
         self.settle(now);
     }
@@ -46,7 +48,7 @@ impl<M: Memory> StreamRelay<M> {
         let Some(link) = self.links.get(token) else { return };
         self.tally.io(Io::BackendConnectionsLost, 1);
         if link.answered == 0 && link.live() > 0 {
-            self.blame(link.slot, now);
+            self.blame(link.slot, link.address, now);
         }
         self.lose(token, now);
         self.settle(now);
@@ -61,8 +63,12 @@ impl<M: Memory> StreamRelay<M> {
         self.settle(now);
     }
 
-    /// A failure of the connection to a backend, as opposed to a late answer.
-    fn blame(&mut self, slot: usize, now: u64) {
+    /// A failure of the connection to a backend, as opposed to a late answer. One that a reload took away is not blamed, nor is the next
+    /// in its slot.
+    fn blame(&mut self, slot: usize, address: SocketAddr, now: u64) {
+        if self.backends.by_slot(slot).is_none_or(|backend| backend.address != address) {
+            return;
+        }
         self.ways[slot].failed(now);
         self.tally.backend(slot, BackendCount::Errors);
         self.outbox.failed(slot);
@@ -144,7 +150,7 @@ impl<M: Memory> StreamRelay<M> {
     pub(super) fn break_link(&mut self, token: Token, now: u64) {
         let Some(link) = self.links.get(token) else { return };
         if link.answered == 0 {
-            self.blame(link.slot, now);
+            self.blame(link.slot, link.address, now);
         }
         self.outbox.order(OrderKind::CloseLink, token);
         self.lose(token, now);

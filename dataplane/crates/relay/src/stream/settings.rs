@@ -54,6 +54,7 @@ impl<M: Memory> StreamRelay<M> {
     ) {
         self.policy = policy;
         self.bounds = bounds;
+        let before: Vec<(usize, SocketAddr)> = self.backends.list().iter().map(|b| (b.slot, b.address)).collect();
         self.backends.replace(backends);
         let slots = self.backends.list().iter().map(|backend| backend.slot + 1).max().unwrap_or(0);
         if slots > self.ways.len() {
@@ -64,6 +65,10 @@ impl<M: Memory> StreamRelay<M> {
             client.peer.grants = self.grants.get(client.listener).copied().unwrap_or_default();
         }
         let known: Vec<(usize, SocketAddr)> = self.backends.list().iter().map(|b| (b.slot, b.address)).collect();
+        for &(slot, _) in known.iter().filter(|backend| !before.contains(backend)) {
+            // What failed was the one before in this slot.
+            self.ways[slot].answered();
+        }
         let gone: Vec<Token> = self
             .links
             .iter()

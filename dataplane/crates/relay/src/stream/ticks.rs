@@ -48,8 +48,8 @@ impl<M: Memory> StreamRelay<M> {
         }
         // Nothing came on these since the query was sent: what else waits there has better chances elsewhere.
         for link in dead {
-            if let Some(Link { slot, open, .. }) = self.links.get(link) {
-                if !open {
+            if let Some(Link { slot, open, retiring, .. }) = self.links.get(link) {
+                if !open && !retiring {
                     self.ways[*slot].failed(now);
                 }
                 self.outbox.order(OrderKind::CloseLink, link);

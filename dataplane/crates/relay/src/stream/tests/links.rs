@@ -61,6 +61,32 @@ fn garbage_closes_the_link_and_the_query_is_sent_again() {
 }
 
 #[test]
+fn the_failures_of_a_backend_are_not_put_on_the_next_one_in_its_slot() {
+    let (mut bench, client, first, _) = asked();
+    bench.lose(first);
+    bench.open_all();
+    let (second, _) = bench.asked_once();
+    bench.lose(second);
+    bench.send(client, &query(8, "a", 1));
+    assert_eq!(bench.verdict(Act::Reply, Reason::BackendsDown), 1, "a pause, because of two failures in a row");
+    let moved = |host| Backend { address: SocketAddr::from(([127, 0, 0, host], 53)), ..backend(0) };
+    let configure = |bench: &mut Bench, host| {
+        bench.relay.configure(policy(), BOUNDS, vec![moved(host)], vec![], bench.now);
+        bench.flush();
+    };
+    configure(&mut bench, 2);
+    bench.send(client, &query(9, "a", 1));
+    bench.open_all();
+    let (old, _) = bench.asked_once();
+    configure(&mut bench, 3);
+    bench.orders.clear();
+    bench.lose(old);
+    assert!(bench.orders.iter().all(|order| order.0 != Kind::Failed), "the one before failed, not this one");
+    bench.open_all();
+    assert_eq!(bench.asked_once().1[2..], query(9, "a", 1)[2..]);
+}
+
+#[test]
 fn a_backend_that_never_answers_before_it_closes_is_given_up() {
     let (mut bench, client, first, _) = asked();
     bench.lose(first);
