@@ -14,6 +14,8 @@ from proxy.errors import ProxyError, TunnelError
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
+ICMP_WAIT = 0.25  # seconds behind a datagram; an ICMP error that comes later is noticed with the next datagram
+
 
 async def connect_tcp(
     host: str,
@@ -43,11 +45,16 @@ async def connect_tcp(
 
 
 class UdpPath:
-    """A connected UDP socket: the kernel lets only datagrams of the one peer in."""
+    """A connected UDP socket: the kernel lets only datagrams of the one peer in.
+
+    An ICMP error closes it, so that who waits for an answer learns of it at once and not by a time-out.
+    """
 
     def __init__(self, stream: asyncio_dgram.DatagramClient, peer: str) -> None:
         self._stream = stream
         self._peer = peer
+        self._looking: asyncio.TimerHandle | None = None
+        self._broken: OSError | None = None  # what closed it, until somebody was told
 
     @classmethod
     async def open(cls, host: str, port: int) -> UdpPath:
@@ -73,6 +80,8 @@ class UdpPath:
             await self._stream.send(data)
         except (OSError, asyncio_dgram.TransportClosed) as error:
             raise self._error(error) from None
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(ICMP_WAIT, self._look)
 
     async def receive(self) -> bytes:
         """The next datagram.
@@ -88,9 +97,22 @@ class UdpPath:
 
     def close(self) -> None:
         """Close the socket; a waiting `receive` ends with an error."""
+        if self._looking is not None:
+            self._looking.cancel()
         self._stream.close()
 
+    def _look(self) -> None:
+        """A `receive` that waits already is not told of errors by the stream, but of its end."""
+        self._looking = None
+        try:
+            _ = self._stream.exception
+        except OSError as error:
+            self._broken = error
+            self._stream.close()
+
     def _error(self, error: Exception) -> TunnelError:
+        if self._broken is not None:
+            error, self._broken = self._broken, None
         if isinstance(error, ConnectionRefusedError):
             return TunnelError(f"{self._peer} refused a datagram: nothing listens there", "refused")
         if isinstance(error, OSError):

@@ -52,9 +52,9 @@ class ExitFlow:
                 try:
                     payload = await path.receive()
                 except TunnelError as error:
-                    self._fault(error)
                     if error.reason == "closed":
                         return
+                    self._fault(error)
                 else:
                     self._answer(self._target, payload)
         finally:

@@ -331,6 +331,16 @@ async def test_without_a_working_tunnel_there_is_no_way() -> None:
         assert primary.asked_udp == []
 
 
+async def test_a_datagram_that_nobody_listens_for_goes_through_the_next_tunnel_at_once() -> None:
+    async with ScriptedPrimary() as primary:
+        ways = [tunnel("dead", DEAD.format(fresh_endpoint().port)), DIRECT]
+        settings = forwarder_settings(ways, primary.endpoint, udp_timeout=60.0)
+        async with running(settings) as near:
+            assert await ask_udp(settings.forwarders[0].listen, SOA) == soa_answer(SOA)[0]
+            assert near.status().tunnels[0].failures == {"refused": 1}
+            assert near.status().forwarders[0].waiting_udp == 0
+
+
 async def test_servfail_when_no_tunnel_takes_a_datagram() -> None:
     socks = tunnel("c", f"socks5://127.0.0.1:{fresh_endpoint().port}")
     async with ScriptedPrimary() as primary:
