@@ -140,7 +140,7 @@ def _forbidden(request: Request, admin: AdminSettings, *, monitoring: bool) -> R
             return _json(401, {"error": "send Authorization: Bearer with the token of [admin]"})
     if not _is_loopback(request.client.host if request.client else ""):
         return _json(401 if admin.token is not None else 403, {"error": "only from loopback, or with a token"})
-    if "origin" in request.headers or not _is_address(request.url.hostname or ""):
+    if "origin" in request.headers or not _is_address(_host(request)):
         return _json(403, {"error": "not for web pages; address the API by IP address"})
     return None
 
@@ -150,6 +150,14 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _host(request: Request) -> str:
+    """The Host header without its port, as it came: one that is no host at all must not pass for our own address."""
+    given = request.headers.get("host")
+    if given is None:
+        return "localhost"  # HTTP/1.0, which no browser speaks
+    return given[1:].partition("]")[0] if given.startswith("[") else given.partition(":")[0]
 
 
 def _is_address(host: str) -> bool:

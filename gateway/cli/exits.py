@@ -101,6 +101,9 @@ def exit_key(method: str, output: Path | None) -> None:
         descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise click.ClickException(f"{output}: {error.strerror}") from None
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{key}\n")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{key}\n")
+    except OSError as error:
+        raise click.ClickException(f"{output}: {error.strerror}") from None
     click.echo(f"wrote {output}")

@@ -91,7 +91,10 @@ def init(file: Path, force: bool) -> None:
         raise click.ClickException(f"{file} exists; --force overwrites it") from None
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
-    with os.fdopen(descriptor, "w") as output:
-        os.fchmod(descriptor, 0o600)  # a file that was there may have had another mode
-        output.write(starter())
+    try:
+        with os.fdopen(descriptor, "w") as output:
+            os.fchmod(descriptor, 0o600)  # a file that was there may have had another mode
+            output.write(starter())
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
     click.echo(f"wrote {file}; edit it, then: zonegate check {file}")

@@ -22,6 +22,8 @@ from gateway.settings import AdminSettings
 from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, Tunnel
 from proxy.values import Endpoint
 
+_TOKEN = re.compile(r"[!-~]{1,1024}")
+
 Tree = Mapping[str, object]
 Tables = dict[Key, Table]
 
@@ -155,7 +157,10 @@ def _keys(tables: Tables) -> Iterator[Fault]:
 
 def _admin(tables: Tables, tree: Tree) -> Iterator[Fault]:
     table = tables[("admin",)]
-    address = table.get("address")
+    address, token = table.get("address"), table.get("token")
+    if token is not None and not _TOKEN.fullmatch(token.reveal()):
+        right = "use 1 to 1024 printable ASCII characters without spaces, as they travel in an HTTP header"
+        yield Fault(("admin", "token"), "a token that nobody can send", right)
     # A token that is wrong is reported as such: it isn't missing.
     written = tree.get("admin")
     if (

@@ -94,6 +94,9 @@ async def test_a_reload_reports() -> None:
         # A web page that the operator's browser has open can reach loopback, but with its own origin or name.
         (AdminSettings(), "127.0.0.1", {"Origin": "http://evil.example"}, [200, 200, 403, 403, 403]),
         (AdminSettings(), "127.0.0.1", {"Host": "rebound.example:8053"}, [200, 200, 403, 403, 403]),
+        (AdminSettings(), "127.0.0.1", {"Host": "[::1"}, [200, 200, 200, 200, 200]),
+        (AdminSettings(), "127.0.0.1", {"Host": "not a host"}, [200, 200, 403, 403, 403]),
+        (AdminSettings(), "127.0.0.1", {"Host": "rebound.example:abc"}, [200, 200, 403, 403, 403]),
         (AdminSettings(), "127.0.0.1", {"Host": "[::1]:8053"}, [200, 200, 200, 200, 200]),
         (AdminSettings(), "127.0.0.1", {"Host": "localhost:8053"}, [200, 200, 200, 200, 200]),
         (TOKEN, "127.0.0.1", {**BEARER, "Origin": "http://dashboard.example"}, [200, 200, 200, 200, 200]),

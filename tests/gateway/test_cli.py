@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.gateway.running import Running
 from tests.support.peers import free_port
 
 COMMANDS = ["run", "check", "init", "status", "reload", "exit", "exit-key", "lab"]
+
+
+opened = os.open
 
 
 def zonegate(*arguments: str | Path) -> Result:
@@ -177,3 +181,15 @@ def test_status_and_reload_of_a_running_gateway(tmp_path: Path) -> None:
 )
 def test_a_wildcard_is_reached_over_loopback(listens: str, connects: str) -> None:
     assert str(reachable(Endpoint.parse(listens))) == connects
+
+
+@pytest.mark.parametrize("arguments", [("init",), ("exit-key", "--output")])
+def test_a_full_disk_is_said_in_one_line(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The device takes no byte, and no chmod of ours may reach it.
+    monkeypatch.setattr(os, "open", lambda *_: opened("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr(os, "fchmod", lambda *_: None)
+    result = zonegate(*arguments, tmp_path / "file")
+    assert result.exit_code == 1
+    assert result.output == f"Error: {tmp_path / 'file'}: No space left on device\n"

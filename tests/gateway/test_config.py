@@ -254,3 +254,9 @@ def test_a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up(
     os.close(writer)
     assert load(path).settings.ingress is not None
     os.close(reader)
+
+
+@pytest.mark.parametrize("token", ["a b", " padded ", "caf\u00e9", "\u20ac", "a\tb", "x" * 1025])
+def test_a_token_that_no_header_carries(tmp_path: Path, token: str) -> None:
+    (problem,) = problems(tmp_path, FULL.replace("planted-token", token))
+    assert (problem.key, problem.found) == ("admin.token", "a token that nobody can send")
