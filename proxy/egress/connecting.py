@@ -44,6 +44,20 @@ async def connect_tcp(
     return transport, protocol
 
 
+_openings: set[asyncio.Task[asyncio_dgram.DatagramClient]] = set()
+
+
+def _close_unused(opening: asyncio.Task[asyncio_dgram.DatagramClient]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+async def openings_settled() -> None:
+    """Wait until no socket is half open any more: a moment, or what the system takes to look up a name."""
+    if _openings:
+        await asyncio.wait(_openings)
+
+
 class UdpPath:
     """A connected UDP socket: the kernel lets only datagrams of the one peer in.
 
@@ -63,8 +77,15 @@ class UdpPath:
         Raises:
             TunnelError: "unreachable".
         """
+        # Shielded: a transport of uvloop whose opening is cancelled is never closed.
+        opening = asyncio.create_task(asyncio_dgram.connect((host, port)))
+        _openings.add(opening)
+        opening.add_done_callback(_openings.discard)
         try:
-            return cls(await asyncio_dgram.connect((host, port)), f"{host} port {port}")
+            return cls(await asyncio.shield(opening), f"{host} port {port}")
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unused)
+            raise
         except OSError as error:
             raise TunnelError(
                 f"{host} port {port} can't be reached: {error.strerror or error}", "unreachable"

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from proxy.egress.connecting import openings_settled
 from proxy.egress.counters import TunnelCounters
 from proxy.egress.exit import ExitServer
 from proxy.egress.exit_plan import ExitPlan, compile_exit
@@ -107,6 +108,7 @@ class EgressService:
             self._emit("egress.drain-incomplete", {"grace": grace})
         for server in servers:
             server.close()
+        await openings_settled()
 
     def _servers(self) -> list[Forwarder | ExitServer]:
         return [*self._retired, *self._forwarders.values(), *([] if self._exit is None else [self._exit])]

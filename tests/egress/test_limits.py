@@ -15,7 +15,9 @@ from typing import cast
 
 import dns.message
 import msgspec
+import pytest
 
+from proxy.egress.connecting import UdpPath
 from proxy.egress.counters import ForwarderCounters, TunnelCounters
 from proxy.egress.direct import DirectTunnel
 from proxy.egress.forwarder_plan import ForwarderPlan
@@ -127,6 +129,22 @@ async def test_a_thousand_short_connections_leave_nothing_behind() -> None:
                 writer.write(os.urandom(round_))
         # Strangers are held until the handshake timeout, and then reset.
         await auntil(lambda: len(descriptors()) <= before and len(asyncio.all_tasks()) <= tasks)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_socket_whose_opening_is_cancelled_is_closed(turns: int) -> None:
+    before = len(descriptors())
+    gc.disable()  # it would close them some day
+    try:
+        for _ in range(20):
+            opening = asyncio.create_task(UdpPath.open("127.0.0.1", fresh_endpoint().port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if not opening.cancel():
+                (await opening).close()
+        await auntil(lambda: len(descriptors()) <= before)
+    finally:
+        gc.enable()
 
 
 class Watched(NodeStream):
