@@ -17,7 +17,7 @@ import dns.message
 import msgspec
 import pytest
 
-from proxy.egress.connecting import UdpPath
+from proxy.egress.connecting import UdpPath, openings_settled
 from proxy.egress.counters import ForwarderCounters, TunnelCounters
 from proxy.egress.direct import DirectTunnel
 from proxy.egress.forwarder_plan import ForwarderPlan
@@ -142,6 +142,7 @@ async def test_a_socket_whose_opening_is_cancelled_is_closed(turns: int) -> None
                 await asyncio.sleep(0)
             if not opening.cancel():
                 (await opening).close()
+        await openings_settled()
         await auntil(lambda: len(descriptors()) <= before)
     finally:
         gc.enable()
