@@ -1,6 +1,7 @@
 """Events: things that happened and are worth keeping, from this process and from the others.
 
-Each goes to the log and is counted. The level comes from the last word of the name: `tunnel.failed` is a warning.
+Each goes to the log and is counted. The level comes from the last word of the name: `tunnel.failed` is a warning. What
+ends the gateway itself is an error.
 """
 
 from __future__ import annotations
@@ -65,4 +66,6 @@ class EventSink:
             _RENAMED.get(key, key): value for key, value in fields.items() if key not in {"event", "level", "count"}
         }
         write = self.logger.warning if name.rpartition(".")[2] in _WARNINGS else self.logger.info
+        if name == "gateway.failed":
+            write = self.logger.error
         write(name, **given, **extra)

@@ -54,35 +54,11 @@ def status(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(body)
     else:
+        from gateway.cli.show import show_state  # rich is slow to load, and --json needs none of it
+
         show_state(state)
     if not state.readiness.ready:
         raise SystemExit(FAILED)
-
-
-def show_state(state: GatewayState) -> None:
-    """Print the state for people."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    ready = "[green]ready[/]" if state.readiness.ready else "[red]not ready[/]"
-    console.print(f"zonegate {escape(state.version)} is {ready}, up {state.uptime:.0f} s, configuration {state.serial}")
-    table = Table("process", "pid", "phase", "lives", "age", box=None, header_style="bold")
-    for process in state.processes:
-        colour = "green" if process.phase == "serving" else "yellow"
-        pid = "" if process.pid is None else str(process.pid)
-        table.add_row(
-            escape(process.name),
-            pid,
-            f"[{colour}]{process.phase}[/]",
-            str(process.restarts + 1),
-            f"{process.age:.0f} s",
-        )
-    console.print(table)
-    for check in state.readiness.checks:
-        if not check.ok:
-            console.print(f"[red]missing[/]: {escape(check.name)} ({escape(check.detail)})")
 
 
 @click.command(epilog=_RELOAD_EPILOG)

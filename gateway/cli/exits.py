@@ -46,7 +46,9 @@ Examples:
 @click.option("--method", help="The Shadowsocks method.  [default: 2022-blake3-aes-256-gcm]")
 @click.option("--key-file", help="A file with the key, chmod 600.  [default: the variable ZONEGATE_EXIT_KEY]")
 @click.option(
-    "--allow", multiple=True, help="A prefix and port that it opens, such as 203.0.113.0/24:53; may come often."
+    "--allow",
+    multiple=True,
+    help="A prefix and port that it opens, such as 203.0.113.0/24:53; may be given more than once.",
 )
 @click.option("--admin", help="Address of /healthz, /readyz and /metrics.  [default: 127.0.0.1:8053]")
 def exit_command(

@@ -56,6 +56,10 @@ def check(file: Path, as_json: bool) -> None:
     show_warnings(loaded.warnings)
 
 
+# Zones that the summary names.
+SHOWN = 5
+
+
 def summarize(settings: GatewaySettings) -> dict[str, str]:
     """What a configuration sets up, by room."""
     summary = {}
@@ -65,8 +69,10 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
         listeners = ", ".join(str(listener.address) for listener in ingress.listeners)
         backends = ", ".join(backend.name for backend in ingress.backends)
         summary["ingress"] = f"{workers}, listeners {listeners}, backends {backends}"
-        zones = "all zones" if "*" in settings.filters.zones else f"{len(settings.filters.zones)} zones"
-        summary["filters"] = f"{zones}, {len(settings.filters.rate_limits)} rate limits"
+        zones = "all zones" if "*" in settings.filters.zones else f"zones {', '.join(settings.filters.zones[:SHOWN])}"
+        more = len(settings.filters.zones) - SHOWN
+        limits = ", ".join(f"{limit.rate} a second by {limit.key}" for limit in settings.filters.rate_limits)
+        summary["filters"] = f"{zones}{f' and {more} more' if more > 0 else ''}; limits: {limits or 'none'}"
     for forwarder in settings.forwarders:
         primary = next(primary for primary in settings.primaries if primary.name == forwarder.primary)
         line = f"{forwarder.listen} to {primary.name} ({primary.address}) through {', '.join(primary.tunnels)}"

@@ -1,0 +1,74 @@
+"""What `zonegate status` shows for people."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from gateway.cli.show import tables
+from gateway.state import GatewayState, ProcessState, Readiness
+
+
+def process(index: int, body: dict[str, object]) -> ProcessState:
+    return ProcessState(
+        name=f"ingress-{index}",
+        role="ingress",
+        index=index,
+        pid=100 + index,
+        phase="serving",
+        age=7,
+        restarts=0,
+        body=body,
+    )
+
+
+def shown(*processes: ProcessState) -> str:
+    state = GatewayState(
+        version="0",
+        pid=1,
+        config=None,
+        uptime=7,
+        serial=1,
+        readiness=Readiness(ready=True, checks=()),
+        processes=processes,
+        events={},
+    )
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    for table in tables(state):
+        console.print(table)
+    return output.getvalue()
+
+
+def backends(**states: str) -> dict[str, object]:
+    return {"backends": [{"name": name, "slot": 0, "state": state} for name, state in states.items()]}
+
+
+def test_backends_are_shown_once_with_what_the_workers_say() -> None:
+    text = shown(process(0, backends(a="healthy", b="healthy")), process(1, backends(a="healthy", b="unhealthy")))
+    lines = [line.split(maxsplit=1) for line in text.splitlines()]
+    assert ["a", "healthy"] in [[part.strip() for part in line] for line in lines]
+    assert "healthy (1 of 2 workers), unhealthy (1 of 2 workers)" in text
+
+
+def test_tunnels_show_failures_and_markup_of_others_stays_text() -> None:
+    tunnel = {
+        "name": "fra",
+        "kind": "shadowsocks",
+        "streams_open": 1,
+        "streams_total": 12345,
+        "bytes_in": 0,
+        "bytes_out": 0,
+        "failures": {"refused": 2, "timeout": 0},
+        "last_error": "[red]no[/]",
+    }
+    text = shown(process(0, {"tunnels": [tunnel], "forwarders": [], "exit": None}))
+    assert "12,345" in text
+    assert "refused 2" in text
+    assert "timeout" not in text
+    assert "[red]no[/]" in text
+
+
+def test_nothing_told_yet_shows_the_processes() -> None:
+    assert "ingress-0" in shown(process(0, {}))
