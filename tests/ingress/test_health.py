@@ -75,7 +75,7 @@ async def test_a_check_waits_for_the_right_answer_among_wrong_ones() -> None:
 
 async def test_the_monitor_tells_of_changes_and_keeps_what_it_knows() -> None:
     backend = await UdpBackend(lambda data: [soa_answer(data)]).open()
-    settings = Health(interval=0.02, timeout=0.05, rise=2, fall=2)
+    settings = Health(interval=0.02, timeout=0.5, rise=2, fall=2)
     changes: list[tuple[int, bool]] = []
     monitor = HealthMonitor(settings, "example.com", lambda slot, healthy: changes.append((slot, healthy)))
     watched = {3: Backend(name="ns-a", address=backend.endpoint)}

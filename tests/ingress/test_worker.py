@@ -37,7 +37,7 @@ class Rig:
         self.settings = IngressSettings(
             listeners=(Listener(address=Endpoint.parse(f"127.0.0.1:{free_port()}")),),
             backends=(Backend(name="ns-a", address=backend.endpoint, timeout=0.2),),
-            health=Health(interval=0.05, timeout=0.1, rise=1, fall=2),
+            health=Health(interval=0.05, timeout=0.5, rise=1, fall=2),
             udp=UdpSettings(receive_buffer=receive_buffer),
         )
         self.events: list[tuple[str, Mapping[str, object]]] = []
