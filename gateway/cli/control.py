@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import msgspec
@@ -11,6 +13,8 @@ from gateway.cli.client import AdminClient, UnreachableError
 from gateway.cli.common import FAILED, UNREACHABLE, config_option, json_option, show_problems, show_warnings
 from gateway.config import ConfigError, load_admin
 from gateway.state import GatewayState, ReloadReport
+
+T = TypeVar("T")
 
 _STATUS_EPILOG = """\
 \b
@@ -40,17 +44,22 @@ def client(file: Path) -> AdminClient:
         raise SystemExit(FAILED) from None
 
 
+def answer(ask: Callable[[str], bytes], path: str, kind: type[T]) -> tuple[bytes, T]:
+    """What the gateway answers, as it came and as what it means. Without an answer the command ends."""
+    try:
+        body = ask(path)
+        return body, msgspec.json.decode(body, type=kind)
+    except (UnreachableError, msgspec.DecodeError) as error:
+        click.echo(f"can't be reached: {error}", err=True)
+        raise SystemExit(UNREACHABLE) from None
+
+
 @click.command(epilog=_STATUS_EPILOG)
 @config_option
 @json_option
 def status(file: Path, as_json: bool) -> None:
     """Show how the running gateway is."""
-    try:
-        body = client(file).get("/status")
-        state = msgspec.json.decode(body, type=GatewayState)
-    except (UnreachableError, msgspec.DecodeError) as error:
-        click.echo(f"can't be reached: {error}", err=True)
-        raise SystemExit(UNREACHABLE) from None
+    body, state = answer(client(file).get, "/status", GatewayState)
     if as_json:
         click.echo(body)
     else:
@@ -66,12 +75,7 @@ def status(file: Path, as_json: bool) -> None:
 @json_option
 def reload(file: Path, as_json: bool) -> None:
     """Make the running gateway read its configuration anew."""
-    try:
-        body = client(file).post("/reload")
-        report = msgspec.json.decode(body, type=ReloadReport)
-    except (UnreachableError, msgspec.DecodeError) as error:
-        click.echo(f"can't be reached: {error}", err=True)
-        raise SystemExit(UNREACHABLE) from None
+    body, report = answer(client(file).post, "/reload", ReloadReport)
     if as_json:
         click.echo(body)
     else:

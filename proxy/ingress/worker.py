@@ -93,10 +93,14 @@ class IngressWorker:
     def reload(
         self, settings: IngressSettings, slots: Mapping[str, int], health_zone: str | None, policy: Policy
     ) -> None:
-        """Take new settings and a new policy in one step. Listeners and sizes stay as they were at the start."""
+        """Take new settings and a new policy in one step. Listeners and sizes stay as they were at the start.
+
+        Raises:
+            OSError: no socket can be had for backends of a new family. The old settings stay in force.
+        """
+        self._udp.reload(settings, slots, policy)  # first: it alone can fail, and then nothing has changed
         self._settings, self._slots, self._health_zone = settings, dict(slots), health_zone
         self._schedule()
-        self._udp.reload(settings, slots, policy)
         self._tcp.reload(self._affordable(settings), slots, policy)
         self._watch()
 
