@@ -13,7 +13,9 @@
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 
-use engine::{Act, Action, Client, ErrorBudget, Grants, Key, Layout, Policy, PolicySpec, RateLimit, Verdict, decide};
+use engine::{
+    Act, Action, Client, ErrorBudget, Grants, Key, Layout, Now, Policy, PolicySpec, RateLimit, Verdict, decide,
+};
 use libfuzzer_sys::fuzz_target;
 use wire::{Checks, Transport, check_query};
 
@@ -52,11 +54,11 @@ fuzz_target!(|input: &[u8]| {
         now += u64::from(*step) * 4_000_000;
         let client = client(*selector, *address);
         counters.received(client.transport, 1);
-        let verdict = decide(&policy, &limits, message, &client, now);
+        let verdict = decide(&policy, &limits, message, &client, Now::new(now, 0));
         let (act, reason) = verdict.cell();
         counters.add(client.transport, act, reason, 1);
         match verdict {
-            Verdict::Forward { query, zone } => {
+            Verdict::Forward { query, zone, .. } => {
                 assert_eq!(check_query(message, client.transport, &Checks::default()), Ok(query));
                 assert_eq!(zone, query.question.map(|_| 0));
                 assert!(query.opcode != 4 || client.grants.notify);
@@ -87,7 +89,7 @@ fn changed(pairs: &[u8]) -> Vec<u8> {
     message
 }
 
-fn client(selector: u8, address: u8) -> Client {
+fn client(selector: u8, address: u8) -> Client<'static> {
     let last = match address {
         0..=199 => IpAddr::from([10, 0, 0, address]),
         _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(address)]),
@@ -99,6 +101,9 @@ fn client(selector: u8, address: u8) -> Client {
         local_port: 53,
         transport: Transport::ALL[usize::from(selector & 3) % Transport::COUNT],
         grants: Grants { transfer: selector & 16 != 0, notify: selector & 32 != 0, update: selector & 64 != 0 },
+        listener: 0,
+        tlvs: &[],
+        server_name: &[],
     }
 }
 

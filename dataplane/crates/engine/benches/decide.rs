@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use engine::{Action, Client, Grants, Key, Layout, Limits, Memory, Policy, PolicySpec, RateLimit, Verdict, decide};
+use engine::{
+    Action, Client, Grants, Key, Layout, Limits, Memory, Now, Policy, PolicySpec, RateLimit, Verdict, decide,
+};
 use wire::Transport;
 
 const QUERY: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03wWw\x07example\x03com\x00\x00\x01\x00\x01\
@@ -23,7 +25,7 @@ fn limit(key: Key, rate: u32, action: Action) -> RateLimit {
     RateLimit { key, rate, burst: rate.saturating_mul(2).min(100_000_000), action }
 }
 
-fn client(address: u32) -> Client {
+fn client(address: u32) -> Client<'static> {
     Client {
         address: IpAddr::from(address.to_be_bytes()),
         port: 40_000,
@@ -31,6 +33,9 @@ fn client(address: u32) -> Client {
         local_port: 53,
         transport: Transport::Udp,
         grants: Grants::default(),
+        listener: 0,
+        tlvs: &[],
+        server_name: &[],
     }
 }
 
@@ -46,7 +51,10 @@ fn measure(criterion: &mut Criterion, name: &str, spec: PolicySpec, message: &[u
             now += 1000;
             source = (source + 1) % sources;
             let client = client(0x0a00_0000 + source);
-            black_box(matches!(decide(&policy, &limits, black_box(message), &client, now), Verdict::Forward { .. }))
+            black_box(matches!(
+                decide(&policy, &limits, black_box(message), &client, Now::new(now, 0)),
+                Verdict::Forward { .. }
+            ))
         });
     });
 }

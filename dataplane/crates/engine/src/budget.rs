@@ -51,7 +51,7 @@ impl Budget {
     }
 
     /// Takes one error reply to `client`. The total pays only for what the prefix may have.
-    pub(crate) fn take(&self, limits: &Limits<'_>, client: &Client, now: u64) -> bool {
+    pub(crate) fn take(&self, limits: &Limits<'_>, client: &Client<'_>, now: u64) -> bool {
         let Some((total, prefix)) = &self.buckets else {
             return false;
         };

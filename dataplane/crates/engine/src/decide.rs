@@ -26,9 +26,26 @@ pub struct Grants {
     pub update: bool,
 }
 
+/// The time of a message, by both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// CLOCK_MONOTONIC in nanoseconds, the same in all workers.
+    pub clock: u64,
+    /// Seconds since 1970; only what is compared with other machines or with a calendar goes by it.
+    pub unix: u32,
+}
+
+impl Now {
+    /// The time at `clock`, where the calendar is `offset` nanoseconds ahead of it.
+    #[must_use]
+    pub const fn new(clock: u64, offset: u64) -> Self {
+        Self { clock, unix: (clock.wrapping_add(offset) / 1_000_000_000) as u32 }
+    }
+}
+
 /// Who sent a message, and by which door it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {
+pub struct Client<'c> {
     /// IPv4 as IPv4, also where the socket showed it as IPv6.
     pub address: IpAddr,
     pub port: u16,
@@ -37,7 +54,17 @@ pub struct Client {
     pub local_port: u16,
     pub transport: Transport,
     pub grants: Grants,
+    /// The number of the listener.
+    pub listener: u16,
+    /// The TLVs of the PROXY header that it came with, as they stand there; empty without one.
+    pub tlvs: &'c [u8],
+    /// The server name that a TLS client asked for; empty without one.
+    pub server_name: &'c [u8],
 }
+
+/// How a forwarded query is carried, and what is remembered of it until its answer comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Treatment {}
 
 /// What to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +73,7 @@ pub enum Verdict<'m> {
         query: Query<'m>,
         /// The index of the served zone; none if only `*` lets it in.
         zone: Option<u32>,
+        treatment: Treatment,
     },
     Drop(Reason),
     /// Answer with `wire::write_reply(buffer, echo, rcode, truncated)`.
@@ -69,10 +97,15 @@ impl Verdict<'_> {
     }
 }
 
-/// Decides about `message`, which `client` sent. `now` is CLOCK_MONOTONIC in nanoseconds, the same clock in all
-/// workers.
+/// Decides about `message`, which `client` sent.
 #[inline]
-pub fn decide<'m>(policy: &Policy, limits: &Limits<'_>, message: &'m [u8], client: &Client, now: u64) -> Verdict<'m> {
+pub fn decide<'m>(
+    policy: &Policy,
+    limits: &Limits<'_>,
+    message: &'m [u8],
+    client: &Client<'_>,
+    now: Now,
+) -> Verdict<'m> {
     if let Some(reason) = source::fault(client) {
         return Verdict::Drop(reason);
     }
@@ -90,7 +123,7 @@ pub fn decide<'m>(policy: &Policy, limits: &Limits<'_>, message: &'m [u8], clien
         Place::Nowhere => return case.error(Reason::NotServed, rcode::REFUSED, Echo::of(&query)),
     };
     match case.over_limit(Some(&query), zone) {
-        None => Verdict::Forward { query, zone },
+        None => Verdict::Forward { query, zone, treatment: Treatment::default() },
         Some(action) => case.limited(action, Echo::of(&query)),
     }
 }
@@ -118,8 +151,8 @@ fn ungranted(query: &Query<'_>, grants: Grants) -> Option<Reason> {
 struct Case<'b> {
     policy: &'b Policy,
     limits: &'b Limits<'b>,
-    client: &'b Client,
-    now: u64,
+    client: &'b Client<'b>,
+    now: Now,
 }
 
 impl Case<'_> {
@@ -140,7 +173,7 @@ impl Case<'_> {
         if source::is_deaf_to_errors(self.client, reason) {
             return Verdict::Drop(if reason == Reason::RcodeSet { reason } else { Reason::SourcePort });
         }
-        if !self.policy.budget.take(self.limits, self.client, self.now) {
+        if !self.policy.budget.take(self.limits, self.client, self.now.clock) {
             return Verdict::Drop(Reason::ErrorBudget);
         }
         Verdict::Reply { reason, rcode, truncated: false, echo }
@@ -149,7 +182,7 @@ impl Case<'_> {
     /// The action of the first limit that the message is over. Those before it have been charged.
     #[inline]
     fn over_limit(&self, query: Option<&Query<'_>>, zone: Option<u32>) -> Option<Action> {
-        let subject = Subject { client: self.client, query, zone, now: self.now };
+        let subject = Subject { client: self.client, query, zone, now: self.now.clock };
         for (index, limit) in self.policy.limits.iter().enumerate() {
             if limit.is_over(self.limits, &self.policy.zones, &subject) {
                 self.limits.count_over(index);

@@ -24,7 +24,7 @@ mod zones;
 
 pub use budget::ErrorBudget;
 pub use counters::{Act, BackendCount, Counters, Io, Totals};
-pub use decide::{Client, Grants, Verdict, decide, decide_shed};
+pub use decide::{Client, Grants, Now, Treatment, Verdict, decide, decide_shed};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
 pub use limits::{Action, Key, MAX_LIMITS, RateLimit};
 pub use policy::{Policy, PolicySpec};

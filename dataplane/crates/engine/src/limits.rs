@@ -118,7 +118,7 @@ pub(crate) struct Limit {
 
 /// What a query shows to the limits. Without a question only client prefix and global limits apply.
 pub(crate) struct Subject<'q, 'm> {
-    pub(crate) client: &'q Client,
+    pub(crate) client: &'q Client<'q>,
     pub(crate) query: Option<&'q Query<'m>>,
     pub(crate) zone: Option<u32>,
     pub(crate) now: u64,

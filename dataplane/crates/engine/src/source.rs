@@ -18,7 +18,7 @@ const DOMAIN: u16 = 53;
 
 /// Why nothing from this client is read, if so.
 #[inline]
-pub(crate) fn fault(client: &Client) -> Option<Reason> {
+pub(crate) fn fault(client: &Client<'_>) -> Option<Reason> {
     if client.port == 0 || (!client.transport.is_stream() && REFLECTING.contains(&client.port)) {
         return Some(Reason::SourcePort);
     }
@@ -52,6 +52,6 @@ fn holds_v4(address: Ipv6Addr) -> bool {
 /// Whether no error reply may go to this client (row 20): its service would answer with another one, or the message,
 /// itself an error, may be the reply of a server to a forged query.
 #[inline]
-pub(crate) fn is_deaf_to_errors(client: &Client, reason: Reason) -> bool {
+pub(crate) fn is_deaf_to_errors(client: &Client<'_>, reason: Reason) -> bool {
     !client.transport.is_stream() && (client.port == KPASSWD || (client.port == DOMAIN && reason == Reason::RcodeSet))
 }

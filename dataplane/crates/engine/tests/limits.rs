@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use common::{CLIENT, Engine, SECOND, client, limit, limited, message, name, query};
-use engine::{Action, Key, Policy, Verdict, decide};
+use engine::{Action, Key, Now, Policy, Verdict, decide};
 use proptest::prelude::*;
 
 fn dropping(key: Key, rate: u32, burst: u32) -> Engine {
@@ -189,7 +189,9 @@ fn hammer(engine: &Engine, threads: usize, rounds: &[(u64, Vec<u32>)], tries: us
                     for turn in 0..tries * sources.len() {
                         let which = (turn + thread) % sources.len();
                         let client = client(&std::net::Ipv4Addr::from(sources[which]).to_string());
-                        if let Verdict::Forward { .. } = decide(&engine.policy, &limits, message, &client, *now) {
+                        if let Verdict::Forward { .. } =
+                            decide(&engine.policy, &limits, message, &client, Now::new(*now, 0))
+                        {
                             counts[which].fetch_add(1, Ordering::Relaxed);
                         }
                     }

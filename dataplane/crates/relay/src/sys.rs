@@ -25,10 +25,19 @@ const CONTROL: usize = 64;
 
 /// Nanoseconds of CLOCK_MONOTONIC: the same in all processes of a machine, never set back.
 pub fn now() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds by which the calendar (time since 1970) is ahead of the monotonic clock.
+pub fn offset() -> u64 {
+    clock(libc::CLOCK_REALTIME).wrapping_sub(now())
+}
+
+fn clock(which: libc::clockid_t) -> u64 {
     let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: the pointer is valid, and clock_gettime fills it; CLOCK_MONOTONIC can't fail on Linux.
+    // SAFETY: the pointer is valid, and clock_gettime fills it; these clocks can't fail on Linux.
     let time = unsafe {
-        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        libc::clock_gettime(which, time.as_mut_ptr());
         time.assume_init()
     };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use engine::{Action, Client, ErrorBudget, Key, Layout, Memory, PolicySpec, RateLimit, Verdict, decide};
+use engine::{Action, Client, ErrorBudget, Key, Layout, Memory, Now, PolicySpec, RateLimit, Verdict, decide};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use wire::{AnyOverUdp, Checks, Choice};
@@ -59,11 +59,14 @@ impl Policy {
             local_port: local.1,
             transport: transport(&word)?,
             grants: grants(&allow)?,
+            listener: 0,
+            tlvs: &[],
+            server_name: &[],
         };
         let words = memory.inner.words();
         let limits = Layout::read(words).and_then(|layout| layout.limits(words, 0));
         let limits = limits.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let verdict = decide(&self.inner, &limits, message, &client, now);
+        let verdict = decide(&self.inner, &limits, message, &client, Now::new(now, 0));
         let (act, reason) = verdict.cell();
         let answer = match verdict {
             Verdict::Reply { rcode, truncated, echo, .. } => Some(reply(message, echo, rcode, truncated).into()),

@@ -68,6 +68,9 @@ impl StreamRelay {
             local_port: local.1,
             transport: Transport::Tcp,
             grants: Default::default(),
+            listener: listener as u16,
+            tlvs: &[],
+            server_name: &[],
         };
         self.relay.open(client, listener, now).ok()
     }
@@ -124,6 +127,7 @@ impl StreamRelay {
     }
 
     fn tick(&mut self, now: u64) {
+        self.relay.set_offset(sys::offset());
         self.relay.tick(now);
     }
 

@@ -81,6 +81,7 @@ impl UdpRelay {
     }
 
     fn expire(&mut self) -> Vec<usize> {
+        self.relay.set_offset(sys::offset());
         self.relay.expire(sys::now());
         self.relay.take_silent()
     }

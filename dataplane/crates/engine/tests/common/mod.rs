@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 
-use engine::{Action, Client, Grants, Key, Layout, Limits, Policy, PolicySpec, RateLimit, Verdict, decide};
+use engine::{Action, Client, Grants, Key, Layout, Limits, Now, Policy, PolicySpec, RateLimit, Verdict, decide};
 use wire::Transport;
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -34,7 +34,7 @@ pub fn query(dotted: &str) -> Vec<u8> {
     message(0, &name(dotted), 1, 1)
 }
 
-pub fn client(address: &str) -> Client {
+pub fn client(address: &str) -> Client<'static> {
     let address: IpAddr = address.parse().expect("an address");
     let local = if address.is_ipv4() { "192.0.2.53" } else { "2001:db8::53" };
     Client {
@@ -44,10 +44,13 @@ pub fn client(address: &str) -> Client {
         local_port: 53,
         transport: Transport::Udp,
         grants: Grants::default(),
+        listener: 0,
+        tlvs: &[],
+        server_name: &[],
     }
 }
 
-pub fn over_tcp(client: Client) -> Client {
+pub fn over_tcp(client: Client<'_>) -> Client<'_> {
     Client { transport: Transport::Tcp, ..client }
 }
 
@@ -85,12 +88,12 @@ impl Engine {
         self.layout.limits(&self.memory, worker).expect("the worker exists")
     }
 
-    pub fn decide<'m>(&self, message: &'m [u8], client: &Client, now: u64) -> Verdict<'m> {
-        decide(&self.policy, &self.limits(0), message, client, now)
+    pub fn decide<'m>(&self, message: &'m [u8], client: &Client<'_>, now: u64) -> Verdict<'m> {
+        decide(&self.policy, &self.limits(0), message, client, Now::new(now, 0))
     }
 
     /// What is said to the message, in words: verdict, reason, and the RCODE of a reply.
-    pub fn says(&self, message: &[u8], client: &Client, now: u64) -> String {
+    pub fn says(&self, message: &[u8], client: &Client<'_>, now: u64) -> String {
         let verdict = self.decide(message, client, now);
         let (act, reason) = verdict.cell();
         match verdict {
@@ -101,7 +104,7 @@ impl Engine {
     }
 
     /// How many of `count` messages at once are forwarded.
-    pub fn forwarded(&self, message: &[u8], client: &Client, now: u64, count: usize) -> usize {
+    pub fn forwarded(&self, message: &[u8], client: &Client<'_>, now: u64, count: usize) -> usize {
         (0..count).filter(|_| matches!(self.decide(message, client, now), Verdict::Forward { .. })).count()
     }
 }

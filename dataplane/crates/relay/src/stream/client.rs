@@ -35,7 +35,7 @@ wire::labelled! {
 }
 
 pub struct Client {
-    pub peer: Peer,
+    pub peer: Peer<'static>,
     pub listener: usize,
     pub frames: Frames,
     /// Answers on their way to the socket.
@@ -67,7 +67,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(peer: Peer, listener: usize, now: u64) -> Self {
+    pub fn new(peer: Peer<'static>, listener: usize, now: u64) -> Self {
         Client {
             peer,
             listener,

@@ -14,7 +14,7 @@ impl<M: Memory> StreamRelay<M> {
     ///
     /// # Errors
     /// Why it has to be closed at once. It is counted.
-    pub fn open(&mut self, mut peer: Peer, listener: usize, now: u64) -> Result<Token, Ending> {
+    pub fn open(&mut self, mut peer: Peer<'static>, listener: usize, now: u64) -> Result<Token, Ending> {
         let of_address = self.addresses.get(&peer.address).copied().unwrap_or(0);
         let refusal = if self.draining {
             Some(Ending::Drained)

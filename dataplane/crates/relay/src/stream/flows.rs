@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use engine::Treatment;
 use wire::Echo;
 
 use super::slab::{Slab, Token};
@@ -21,6 +22,7 @@ pub struct Flow {
     pub client_id: u16,
     /// The fingerprint of its question.
     pub question: u64,
+    pub treatment: Treatment,
     pub echo: Echo,
     /// The whole message; its ID is overwritten with each sending.
     pub query: Vec<u8>,

@@ -78,6 +78,8 @@ pub struct Signal {
 pub struct StreamRelay<M: Memory> {
     tally: Tally<M>,
     policy: Arc<Policy>,
+    /// Nanoseconds by which the calendar is ahead of the monotonic clock.
+    offset: u64,
     bounds: Bounds,
     /// By number of the listener.
     grants: Vec<Grants>,
@@ -116,6 +118,7 @@ impl<M: Memory> StreamRelay<M> {
         Ok(StreamRelay {
             tally,
             policy,
+            offset: 0,
             bounds,
             grants: Vec::new(),
             clients: Slab::default(),

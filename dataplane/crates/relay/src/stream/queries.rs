@@ -1,6 +1,6 @@
 //! From a client's bytes to verdicts: replies to the client, queries to the backends.
 
-use engine::{Act, Memory, Verdict, decide};
+use engine::{Act, Memory, Now, Verdict, decide};
 use wire::{Echo, HEADER_LEN, REPLY_EXTRA, Reason, TCP_MAX, rcode, write_reply};
 
 use super::client::Ending;
@@ -88,13 +88,13 @@ impl<M: Memory> StreamRelay<M> {
             return Take::Later;
         }
         self.tally.received(1);
-        match decide(&self.policy, &self.tally.limits(), message, &client.peer, now) {
+        match decide(&self.policy, &self.tally.limits(), message, &client.peer, Now::new(now, self.offset)) {
             Verdict::Drop(reason) => self.tally.verdict(Act::Drop, reason),
             Verdict::Reply { reason, rcode, truncated, echo } => {
                 self.tally.verdict(Act::Reply, reason);
                 self.owe(token, now, |out| add_reply(out, message, echo, rcode, truncated));
             }
-            Verdict::Forward { query, .. } => match self.forward(token, message, &query, now) {
+            Verdict::Forward { query, treatment, .. } => match self.forward(token, message, &query, treatment, now) {
                 Ok(()) => self.tally.verdict(Act::Forward, Reason::Ok),
                 Err(reason) => {
                     self.tally.verdict(Act::Reply, reason);

@@ -1,6 +1,6 @@
 //! From a decided query to a link: which backend, which connection, which ID.
 
-use engine::{BackendCount, Io, Memory};
+use engine::{BackendCount, Io, Memory, Treatment};
 use wire::{Echo, Query, Reason, opcode, qtype, rcode};
 
 use super::flows::{Flow, Kind};
@@ -47,7 +47,14 @@ impl<M: Memory> StreamRelay<M> {
     ///
     /// # Errors
     /// Why no backend gets it; nothing was kept.
-    pub(super) fn forward(&mut self, client: Token, message: &[u8], query: &Query<'_>, now: u64) -> Result<(), Reason> {
+    pub(super) fn forward(
+        &mut self,
+        client: Token,
+        message: &[u8],
+        query: &Query<'_>,
+        treatment: Treatment,
+        now: u64,
+    ) -> Result<(), Reason> {
         let kind = match (query.opcode, query.question.map(|question| question.qtype)) {
             (opcode::UPDATE, _) => Kind::Update,
             (opcode::QUERY, Some(qtype::AXFR | qtype::IXFR)) => Kind::Transfer { started: false },
@@ -63,6 +70,7 @@ impl<M: Memory> StreamRelay<M> {
             client,
             client_id: query.id,
             question: self.fingerprints.of(query.question.as_ref()),
+            treatment,
             echo: Echo::of(query),
             query: self.flows.copy(message),
             kind,

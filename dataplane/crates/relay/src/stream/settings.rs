@@ -82,6 +82,11 @@ impl<M: Memory> StreamRelay<M> {
         self.settle(now);
     }
 
+    /// How far the calendar is ahead of the monotonic clock, in nanoseconds. It changes when the clock is set.
+    pub fn set_offset(&mut self, offset: u64) {
+        self.offset = offset;
+    }
+
     pub fn set_health(&mut self, slot: usize, healthy: bool, now: u64) {
         if let Some(backend) = self.backends.by_slot(slot) {
             backend.healthy = healthy;

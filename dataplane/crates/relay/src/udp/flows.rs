@@ -10,6 +10,8 @@
 
 use std::net::SocketAddr;
 
+use engine::Treatment;
+
 use crate::ids::Ids;
 use crate::sys::Local;
 
@@ -30,6 +32,7 @@ pub struct Flow {
     pub id: u16,
     pub client_id: u16,
     pub question: u64,
+    pub treatment: Treatment,
     pub backend: usize,
     pub backend_address: SocketAddr,
     pub sent: u64,
@@ -193,6 +196,7 @@ mod tests {
             id: 0,
             client_id: 7,
             question: 0,
+            treatment: Treatment::default(),
             backend,
             backend_address: address,
             sent: 0,

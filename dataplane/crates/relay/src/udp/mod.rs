@@ -69,6 +69,8 @@ pub struct Bounds {
 pub struct UdpRelay<M: Memory> {
     tally: Tally<M>,
     policy: Arc<Policy>,
+    /// Nanoseconds by which the calendar is ahead of the monotonic clock.
+    offset: u64,
     listeners: Vec<Listener>,
     sockets: Vec<BackendSocket>,
     backends: Backends,
@@ -100,6 +102,7 @@ impl<M: Memory> UdpRelay<M> {
         Ok(UdpRelay {
             tally,
             policy,
+            offset: 0,
             listeners: Vec::new(),
             backends: Backends::default(),
             flows: Flows::new(bounds.flows, sockets.len(), BACKEND_SLOTS),
@@ -131,6 +134,11 @@ impl<M: Memory> UdpRelay<M> {
         self.sockets.push(socket);
         self.turn_ends = 0;
         self.sockets.len() - 1
+    }
+
+    /// How far the calendar is ahead of the monotonic clock, in nanoseconds. It changes when the clock is set.
+    pub fn set_offset(&mut self, offset: u64) {
+        self.offset = offset;
     }
 
     pub fn set_policy(&mut self, policy: Arc<Policy>) {

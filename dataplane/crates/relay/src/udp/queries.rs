@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::net::SocketAddr;
 
-use engine::{Act, BackendCount, Client, Io, Memory, Verdict, decide};
+use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide};
 use wire::{Echo, Reason, Transport, rcode, write_reply};
 
 use super::flows::Flow;
@@ -79,19 +79,28 @@ impl<M: Memory> UdpRelay<M> {
             local_port: door.address.port(),
             transport: Transport::Udp,
             grants: door.grants,
+            listener: listener as u16,
+            tlvs: &[],
+            server_name: &[],
         };
         let message = &mut self.queries.slot(slot)[..];
-        match decide(&self.policy, &self.tally.limits(), &message[..arrival.length], &client, now) {
+        match decide(
+            &self.policy,
+            &self.tally.limits(),
+            &message[..arrival.length],
+            &client,
+            Now::new(now, self.offset),
+        ) {
             Verdict::Drop(reason) => self.tally.verdict(Act::Drop, reason),
             Verdict::Reply { reason, rcode: code, truncated, echo } => {
                 let length = write_reply(message, echo, code, truncated);
                 self.note_reply(slot, length, arrival);
                 self.tally.verdict(Act::Reply, reason);
             }
-            Verdict::Forward { query, .. } => {
+            Verdict::Forward { query, treatment, .. } => {
                 let (client_id, question) = (query.id, self.fingerprints.of(query.question.as_ref()));
                 let echo = Echo::of(&query);
-                match self.add_flow(listener, arrival, client_id, question, sockets, now) {
+                match self.add_flow(listener, arrival, client_id, question, treatment, sockets, now) {
                     Ok((to, socket, id)) => {
                         self.queries.slot(slot)[..2].copy_from_slice(&id.to_be_bytes());
                         return Some(Forward { slot, length: arrival.length, to, socket, id });
@@ -115,6 +124,7 @@ impl<M: Memory> UdpRelay<M> {
         arrival: &Arrival,
         client_id: u16,
         question: u64,
+        treatment: Treatment,
         sockets: [Option<usize>; 2],
         now: u64,
     ) -> Result<(SocketAddr, usize, u16), Reason> {
@@ -128,6 +138,7 @@ impl<M: Memory> UdpRelay<M> {
             id: 0,
             client_id,
             question,
+            treatment,
             backend: backend.slot,
             backend_address: backend.address,
             sent: now,

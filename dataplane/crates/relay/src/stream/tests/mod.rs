@@ -132,6 +132,9 @@ impl Bench {
             local_port: 53,
             transport: Transport::Tcp,
             grants: Grants::default(),
+            listener: listener as u16,
+            tlvs: &[],
+            server_name: &[],
         };
         self.relay.open(peer, listener, self.now)
     }

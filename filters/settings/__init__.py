@@ -1,0 +1,28 @@
+"""Settings of the filters, `[filters]`. The classes are the schema: `gateway.config` reads the TOML by their fields."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from filters.settings.base import Settings
+from filters.settings.checks import Checks, ErrorBudget
+from filters.settings.limits import RateLimit
+
+__all__ = ["Checks", "ErrorBudget", "FilterSettings", "RateLimit"]
+
+
+class FilterSettings(Settings, frozen=True, kw_only=True):
+    """`[filters]`: what is let in."""
+
+    zones: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description='served zones; other names are REFUSED within the error budget; "*" passes all'),
+    ] = ("*",)
+    rate_limits: tuple[RateLimit, ...] = ()
+    table_size: Annotated[
+        int, Meta(ge=1024, le=1 << 26, description="buckets kept in shared memory, 18 bytes each; taken at start")
+    ] = 1 << 18
+    checks: Checks = Checks()
+    error_budget: ErrorBudget = ErrorBudget()

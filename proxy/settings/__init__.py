@@ -1,0 +1,27 @@
+"""Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[primaries]]`, `[[forwarders]]`, `[exit]`.
+
+The classes are the schema: `gateway.config` reads the TOML by their fields, bounds and descriptions. Times are in
+seconds.
+"""
+
+from proxy.settings.base import Name, Seconds, Settings
+from proxy.settings.egress import EgressSettings, Exit, Forwarder, Primary, Tunnel
+from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, Listener, TcpSettings, UdpSettings
+
+__all__ = [
+    "Backend",
+    "EgressSettings",
+    "Exit",
+    "Forwarder",
+    "Grant",
+    "Health",
+    "IngressSettings",
+    "Listener",
+    "Name",
+    "Primary",
+    "Seconds",
+    "Settings",
+    "TcpSettings",
+    "Tunnel",
+    "UdpSettings",
+]
