@@ -1,5 +1,6 @@
 """The Rust data plane. One call does a bounded amount of work; nothing here waits, starts a thread or owns a socket."""
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import final
 
 __all__ = ["Policy", "Reading", "SharedMemory", "StreamRelay", "UdpRelay", "check_message"]
@@ -72,13 +73,18 @@ class Policy:
         rate_limits: list[tuple[str, int, int, int, int, str]],
         checks: tuple[str, str, str, bool],
         error_budget: tuple[int, int],
+        mirrors: list[tuple[str, int]] = ...,
     ) -> Policy:
         """Zones in wire form; key, rate, burst, IPv4 and IPv6 prefix length and action of each limit; the words of
-        `[filters.checks]` in its order; the rates of the error budget.
+        `[filters.checks]` in its order; the rates of the error budget; where copies of queries may go.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.
         """
+
+    @property
+    def mirrors(self) -> list[tuple[IPv4Address | IPv6Address, int]]:
+        """Where copies of queries may go."""
 
     def decide(
         self,
@@ -128,11 +134,15 @@ class UdpRelay:
     def add_socket(self, fd: int, ipv6: bool) -> int:
         """Add a socket towards the backends of a family; returns its number for `backend_ready`."""
 
+    def set_mirrors(self, ipv4: int | None, ipv6: int | None) -> None:
+        """The descriptors that copies for mirrors leave by; they stay the caller's."""
+
     def set_policy(self, policy: Policy) -> None:
         """Decide by another policy from the next packet on."""
 
-    def set_backends(self, backends: list[tuple[int, str, int, int, float]]) -> None:
-        """Slot, address, port, weight and time-out in seconds of each. One that is known in its slot keeps its state.
+    def set_backends(self, backends: list[tuple[int, str, int, int, int, float]]) -> None:
+        """Slot, address, port, weight, pools (bit n: in pool n) and time-out in seconds of each. One that is known in
+        its slot keeps its state.
 
         Raises:
             ValueError: no such slot, or a time-out that is none.
@@ -195,7 +205,7 @@ class StreamRelay:
         self,
         policy: Policy,
         bounds: tuple[float, float, float, int, int, int, int],
-        backends: list[tuple[int, str, int, int, float]],
+        backends: list[tuple[int, str, int, int, int, float]],
         allow: list[list[str]],
         now: int,
     ) -> None:
@@ -270,6 +280,12 @@ class StreamRelay:
         this token); close-link, pause-link, resume-link; again (flush once more); failed (a sign that the backend
         in the slot is not well).
         """
+
+    def take_copies(self) -> list[tuple[IPv4Address | IPv6Address, int, bytes]]:
+        """Copies of queries for mirrors, since the last call: address, port, message."""
+
+    def mirrored(self, sent: int, failed: int) -> None:
+        """Count copies that left, and that could not."""
 
     def endings(self) -> dict[str, int]:
         """Clients that were closed or refused, by reason."""

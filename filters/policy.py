@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from dataplane import Policy
 from filters.errors import FilterError
 from filters.names import zone_wire
@@ -13,8 +15,19 @@ ANY_ZONE = "*"
 MOST = 100_000_000
 
 
-def compile_policy(settings: FilterSettings) -> Policy:
-    """The policy that these settings describe.
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What of the gateway the filters may name.
+
+    `pools` are the names of the pools of backends, in the order of their numbers from 1 on; `listeners` the addresses
+    of the listeners, by their number from 0 on.
+    """
+
+    pools: tuple[str, ...] = ()
+    listeners: tuple[str, ...] = ()
+
+
+def compile_policy(settings: FilterSettings, around: Surroundings | None = None) -> Policy:
+    """The policy that these settings describe. Without `around` nothing else can be named.
 
     Raises:
         FilterError: a zone is not a domain name, or a number is out of range; the text names the value.

@@ -81,9 +81,11 @@ def _policy(settings: GatewaySettings) -> list[Fault]:
     # Imported here, because only a gateway with a way in needs the data plane.
     from filters.errors import FilterError
     from filters.policy import compile_policy
+    from proxy.ingress.surroundings import surroundings
 
+    assert settings.ingress is not None
     try:
-        compile_policy(settings.filters)
+        compile_policy(settings.filters, surroundings(settings.ingress))
     except FilterError as error:
         return [Fault(("filters",), "filters that can't be compiled", str(error))]
     return []

@@ -19,6 +19,7 @@ from gateway.config.addresses import clashes, doors
 from gateway.config.problems import Key, quote, show_key
 from gateway.config.reader import Fault, Table
 from gateway.settings import AdminSettings
+from proxy.ingress.pools import DEFAULT, MOST_POOLS
 from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, Tunnel
 from proxy.values import Endpoint
 
@@ -41,6 +42,7 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from _ports(tables)
     yield from clashes(doors(tables))
     yield from _loops(tables)
+    yield from _pools(tables)
     yield from _zones(tables)
     yield from _keys(tables)
     yield from _admin(tables, tree)
@@ -90,6 +92,16 @@ def _exists(key: Key, name: str, names: set[str], where: str) -> Iterator[Fault]
     if name not in names:
         known = f"known names: {', '.join(sorted(names))}" if names else "there is none"
         yield Fault(key, quote(name), f"name one of the {where}; {known}")
+
+
+def _pools(tables: Tables) -> Iterator[Fault]:
+    backends = {key: table for key, table in tables.items() if table.kind is Backend and table.get("pools") is not None}
+    named = {name for table in backends.values() for name in table.get("pools")} - {DEFAULT}
+    if len(named) > MOST_POOLS:
+        yield Fault(("ingress", "backends"), f"{len(named)} pools", f"name at most {MOST_POOLS}")
+    if backends and not any(not table.get("pools") or DEFAULT in table.get("pools") for table in backends.values()):
+        right = f'leave pools out of a backend, or add "{DEFAULT}": queries that no rule routes go there'
+        yield Fault((*min(backends), "pools"), "no backend in the default pool", right)
 
 
 def _items(key: Key, table: Table, name: str) -> Iterator[tuple[Key, Any]]:

@@ -44,18 +44,20 @@ class Ingress:
         from filters.policy import compile_policy
         from filters.settings import FilterSettings
         from proxy.ingress.sockets import ListenerSocket
+        from proxy.ingress.surroundings import surroundings
         from proxy.ingress.worker import IngressWorker
         from proxy.settings import IngressSettings
 
         if start.memory is None:
             raise ValueError("an ingress worker without shared memory")
         sockets = [ListenerSocket(item.listener, item.transport, inherit(item.descriptor)) for item in start.sockets]
+        settings = read_plain(IngressSettings, plan.settings)
         self._worker = IngressWorker(
             index=start.index,
-            settings=read_plain(IngressSettings, plan.settings),
+            settings=settings,
             slots=plan.slots,
             health_zone=plan.health_zone,
-            policy=compile_policy(read_plain(FilterSettings, plan.filters)),
+            policy=compile_policy(read_plain(FilterSettings, plan.filters), surroundings(settings)),
             memory=SharedMemory.attach(start.memory),
             sockets=sockets,
             emit=emit,
@@ -70,6 +72,7 @@ class Ingress:
         from dataplane import Policy
         from filters.policy import compile_policy
         from filters.settings import FilterSettings
+        from proxy.ingress.surroundings import surroundings
         from proxy.settings import IngressSettings
 
         plan = message.plan
@@ -77,7 +80,8 @@ class Ingress:
             raise ChannelError("a plan of another role")
 
         def read() -> tuple[IngressSettings, Policy]:
-            return read_plain(IngressSettings, plan.settings), compile_policy(read_plain(FilterSettings, plan.filters))
+            settings = read_plain(IngressSettings, plan.settings)
+            return settings, compile_policy(read_plain(FilterSettings, plan.filters), surroundings(settings))
 
         # In a thread: a long list of zones takes seconds, and queries don't wait for it.
         settings, policy = await asyncio.to_thread(read)

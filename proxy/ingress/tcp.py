@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from dataplane import Policy, SharedMemory, StreamRelay
 from proxy.ingress.descriptors import is_shortage
+from proxy.ingress.mirrors import MirrorSockets
 from proxy.ingress.sockets import TCP_BACKLOG, ListenerSocket
 from proxy.ingress.tcp_clients import ClientConnection
 from proxy.ingress.tcp_links import LinkConnection, open_link
@@ -94,6 +95,7 @@ class TcpIngress:
             "failed": lambda _, slot: self._link_failed(slot),
         }
         self._backends: dict[int, tuple[str, Endpoint]] = {}
+        self._mirrors = MirrorSockets()
         self.reload(settings, slots, policy)
 
     async def start(self, sockets: Sequence[ListenerSocket]) -> None:
@@ -108,6 +110,8 @@ class TcpIngress:
 
     def reload(self, settings: IngressSettings, slots: Mapping[str, int], policy: Policy) -> None:
         """Take new settings and a new policy. Clients stay connected; a removed backend answers what it was asked."""
+        self._mirrors.open(to.version for to, _ in policy.mirrors)
+        self._has_mirrors = bool(policy.mirrors)
         allow: dict[Endpoint, list[str]] = {item.address: list(item.allow) for item in settings.listeners}
         self._backends = {slots[backend.name]: (backend.name, backend.address) for backend in settings.backends}
         self.relay.configure(
@@ -153,6 +157,7 @@ class TcpIngress:
             client.abort()
         for link in list(self._links.values()):
             link.abort()
+        self._mirrors.close()
 
     def status(self) -> TcpStatus:
         """The state of now."""
@@ -225,6 +230,8 @@ class TcpIngress:
     def _flush(self) -> None:
         self._flushing = False
         for_clients, for_links, orders = self.relay.flush(self.clock())
+        if self._has_mirrors:
+            self._mirrors.send(self.relay)
         for token, data in for_links:
             self._links[token].write(data)
         for token, data in for_clients:

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from dataplane import Policy, SharedMemory, UdpRelay
+from proxy.ingress.mirrors import MirrorSockets
+from proxy.ingress.pools import pool_bits, pool_names
 from proxy.ingress.sockets import ListenerSocket, open_backend_sockets, receive_buffer
 from proxy.settings import Backend, IngressSettings
 
@@ -40,6 +42,8 @@ class UdpIngress:
             segmentation=settings.udp.segmentation,
         )
         self._relay.set_backends(backend_list(settings.backends, slots))
+        self._mirrors = MirrorSockets()
+        self._take_policy(policy)
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, settings: IngressSettings, sockets: Sequence[ListenerSocket]) -> None:
@@ -64,8 +68,13 @@ class UdpIngress:
         for item in open_backend_sockets(settings, {item.family for item in self._backend_sockets}):
             self._backend_sockets.append(item)
             self._watch(self._relay.add_socket(item.fileno(), item.family == socket.AF_INET6))
-        self._relay.set_policy(policy)
+        self._take_policy(policy)
         self._relay.set_backends(backend_list(settings.backends, slots))
+
+    def _take_policy(self, policy: Policy) -> None:
+        self._mirrors.open(to.version for to, _ in policy.mirrors)
+        self._relay.set_mirrors(self._mirrors.descriptor(4), self._mirrors.descriptor(6))
+        self._relay.set_policy(policy)
 
     def set_health(self, slot: int, healthy: bool) -> None:
         """Let the backend in `slot` have queries, or not."""
@@ -101,6 +110,7 @@ class UdpIngress:
             self._loop.remove_reader(item)
             item.close()
         self._backend_sockets.clear()
+        self._mirrors.close()
 
     def _watch(self, number: int) -> None:
         self._loop.remove_reader(self._backend_sockets[number])
@@ -120,6 +130,10 @@ class UdpIngress:
         self._timer = self._loop.call_later(TICK, self._tick)
 
 
-def backend_list(backends: Sequence[Backend], slots: Mapping[str, int]) -> list[tuple[int, str, int, int, float]]:
-    """The backends as the data plane takes them: slot, address, port, weight, time-out in seconds."""
-    return [(slots[b.name], str(b.address.address), b.address.port, b.weight, b.timeout) for b in backends]
+def backend_list(backends: Sequence[Backend], slots: Mapping[str, int]) -> list[tuple[int, str, int, int, int, float]]:
+    """The backends as the data plane takes them: slot, address, port, weight, bits of pools, time-out in seconds."""
+    names = pool_names(backends)
+    return [
+        (slots[b.name], str(b.address.address), b.address.port, b.weight, pool_bits(b, names), b.timeout)
+        for b in backends
+    ]

@@ -90,6 +90,10 @@ class Backend(Settings, frozen=True, kw_only=True):
 
     name: Annotated[Name, Meta(description="its name in logs and metrics")]
     address: Annotated[Endpoint, Meta(description="where it answers DNS over UDP and TCP")]
+    pools: Annotated[
+        tuple[Name, ...],
+        Meta(description='pools it is in, for rules that route; without any, "default", that of all other queries'),
+    ] = ()
     weight: Annotated[int, Meta(ge=1, le=1000, description="share of the queries; 2 gets twice as many as 1")] = 1
     timeout: Annotated[
         Seconds, Meta(description="an answer later than this is dropped, and counts against the backend")

@@ -260,3 +260,17 @@ def test_a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up(
 def test_a_token_that_no_header_carries(tmp_path: Path, token: str) -> None:
     (problem,) = problems(tmp_path, FULL.replace("planted-token", token))
     assert (problem.key, problem.found) == ("admin.token", "a token that nobody can send")
+
+
+@pytest.mark.parametrize(
+    ("pools", "key", "found"),
+    [
+        ('["a"]', "ingress.backends[0].pools", "no backend in the default pool"),
+        (str([f"p{number}" for number in range(32)] + ["default"]).replace("'", '"'), "ingress.backends", "32 pools"),
+    ],
+)
+def test_pools_that_can_not_be(tmp_path: Path, pools: str, key: str, found: str) -> None:
+    (problem,) = problems(
+        tmp_path, INGRESS.replace("[[ingress.backends]]\n", f"[[ingress.backends]]\npools = {pools}\n")
+    )
+    assert (problem.key, problem.found) == (key, found)

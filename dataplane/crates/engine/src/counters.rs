@@ -48,6 +48,9 @@ labelled! {
         ReadTimeouts = "read-timeouts",
         /// Closed because the client took no answers.
         WriteTimeouts = "write-timeouts",
+        /// Copies of queries handed to a mirror, and those that could not be.
+        MirrorCopies = "mirror-copies",
+        MirrorErrors = "mirror-errors",
         BackendConnects = "backend-connects",
         BackendConnectErrors = "backend-connect-errors",
         BackendConnectionsLost = "backend-connections-lost",

@@ -64,7 +64,14 @@ pub struct Client<'c> {
 
 /// How a forwarded query is carried, and what is remembered of it until its answer comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Treatment {}
+pub struct Treatment {
+    /// The pool of backends that gets it; 0 is the default one.
+    pub pool: u8,
+    /// Milliseconds that it waits before it is forwarded; over a stream only.
+    pub delay: u16,
+    /// Who gets a copy: 1 for the first address of the policy's mirrors; 0 nobody.
+    pub mirror: u8,
+}
 
 /// What to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,10 @@
 //! The policy: the filters' settings, compiled. Immutable; a reload makes a new one and swaps it in.
 
+use std::net::SocketAddr;
+
 use wire::{Checks, Query};
 
+use crate::Treatment;
 use crate::budget::{Budget, ErrorBudget};
 use crate::limits::{Limit, MAX_LIMITS, RateLimit};
 use crate::zones::{Place, Zones};
@@ -17,6 +20,8 @@ pub struct PolicySpec {
     pub rate_limits: Vec<RateLimit>,
     pub checks: Checks,
     pub error_budget: ErrorBudget,
+    /// Where copies of queries may go; at most 255.
+    pub mirrors: Vec<SocketAddr>,
 }
 
 /// A compiled policy.
@@ -26,12 +31,16 @@ pub struct Policy {
     pub(crate) limits: Vec<Limit>,
     pub(crate) checks: Checks,
     pub(crate) budget: Budget,
+    mirrors: Vec<SocketAddr>,
 }
 
 impl Policy {
     /// # Errors
     /// What is wrong, in words.
     pub fn new(spec: PolicySpec) -> Result<Self, String> {
+        if spec.mirrors.len() > usize::from(u8::MAX) {
+            return Err(format!("{} mirrors are more than {}", spec.mirrors.len(), u8::MAX));
+        }
         if spec.rate_limits.len() > MAX_LIMITS {
             return Err(format!("{} rate limits are more than {MAX_LIMITS}", spec.rate_limits.len()));
         }
@@ -47,6 +56,7 @@ impl Policy {
             limits,
             checks: spec.checks,
             budget: Budget::compile(spec.error_budget)?,
+            mirrors: spec.mirrors,
         })
     }
 
@@ -54,6 +64,17 @@ impl Policy {
     #[must_use]
     pub fn zone_name(&self, index: u32) -> &[u8] {
         self.zones.name(index)
+    }
+
+    #[must_use]
+    pub fn mirrors(&self) -> &[SocketAddr] {
+        &self.mirrors
+    }
+
+    /// Where a copy of a query goes by its [`crate::Treatment`].
+    #[must_use]
+    pub fn mirror(&self, treatment: Treatment) -> Option<SocketAddr> {
+        usize::from(treatment.mirror).checked_sub(1).and_then(|index| self.mirrors.get(index)).copied()
     }
 
     /// Where the query's name lies. Names of class CH lie in no zone, and without a question there is no name.

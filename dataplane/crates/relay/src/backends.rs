@@ -1,7 +1,7 @@
 //! The backends of one relay and the choice among them: weighted least outstanding.
 //!
 //! Of the healthy backends the one with the fewest unanswered queries per unit of weight gets the next query. Equals take turns, so that
-//! an idle gateway does not load the first of its list only.
+//! an idle gateway does not load the first of its list only. A rule may send a query to a pool of the backends.
 
 use std::net::SocketAddr;
 
@@ -11,6 +11,8 @@ pub struct Backend {
     pub slot: usize,
     pub address: SocketAddr,
     pub weight: u32,
+    /// Bit n: it is in pool n. Pool 0 is that of the queries that no rule routes.
+    pub pools: u32,
     /// Nanoseconds until a query to it is given up.
     pub timeout: u64,
     pub healthy: bool,
@@ -18,6 +20,13 @@ pub struct Backend {
     /// When the youngest of the queries that it answered was sent, and of those that it did not answer in time.
     pub answered: u64,
     pub missed: u64,
+}
+
+impl Backend {
+    /// Whether it is healthy and in the pool.
+    pub fn serves(&self, pool: u8) -> bool {
+        self.healthy && self.pools >> pool & 1 != 0
+    }
 }
 
 /// How a query leaves a backend.
@@ -82,14 +91,14 @@ impl Backends {
         self.list.iter_mut().filter_map(silent).collect()
     }
 
-    /// The backend for the next query, or None when none is healthy. The caller counts it as outstanding.
-    pub fn pick(&mut self) -> Option<&mut Backend> {
+    /// The backend of a pool for the next query, or None when none is healthy. The caller counts it as outstanding.
+    pub fn pick(&mut self, pool: u8) -> Option<&mut Backend> {
         let count = self.list.len();
         let mut best: Option<usize> = None;
         for step in 0..count {
             let index = (self.turn + step) % count;
             let candidate = &self.list[index];
-            if candidate.healthy && best.is_none_or(|b| lighter(candidate, &self.list[b])) {
+            if candidate.serves(pool) && best.is_none_or(|b| lighter(candidate, &self.list[b])) {
                 best = Some(index);
             }
         }
@@ -110,12 +119,12 @@ mod tests {
 
     fn backend(slot: usize, weight: u32) -> Backend {
         let address = SocketAddr::from(([127, 0, 0, 1], 5300 + slot as u16));
-        Backend { slot, address, weight, timeout: 1, healthy: true, outstanding: 0, answered: 0, missed: 0 }
+        Backend { slot, address, weight, pools: 1, timeout: 1, healthy: true, outstanding: 0, answered: 0, missed: 0 }
     }
 
     fn shares(backends: &mut Backends, queries: usize) -> Vec<u32> {
         for _ in 0..queries {
-            backends.pick().unwrap().outstanding += 1;
+            backends.pick(0).unwrap().outstanding += 1;
         }
         backends.list().iter().map(|b| b.outstanding).collect()
     }
@@ -131,7 +140,7 @@ mod tests {
     fn equals_take_turns_when_idle() {
         let mut backends = Backends::default();
         backends.replace(vec![backend(0, 1), backend(1, 1)]);
-        let order: Vec<usize> = (0..4).map(|_| backends.pick().unwrap().slot).collect();
+        let order: Vec<usize> = (0..4).map(|_| backends.pick(0).unwrap().slot).collect();
         assert_eq!(order, [0, 1, 0, 1]);
     }
 
@@ -172,6 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_is_served_by_its_own_backends() {
+        let mut backends = Backends::default();
+        let pooled = |slot, pools| Backend { pools, ..backend(slot, 1) };
+        backends.replace(vec![pooled(0, 0b01), pooled(1, 0b10), pooled(2, 0b11)]);
+        let slots = |backends: &mut Backends, pool| {
+            let mut slots: Vec<usize> = (0..4).filter_map(|_| backends.pick(pool).map(|b| b.slot)).collect();
+            slots.sort_unstable();
+            slots
+        };
+        assert_eq!(slots(&mut backends, 0), [0, 0, 2, 2]);
+        assert_eq!(slots(&mut backends, 1), [1, 1, 2, 2]);
+        assert!(slots(&mut backends, 2).is_empty(), "nobody is in this pool");
+    }
+
+    #[test]
     fn the_unhealthy_get_nothing_and_a_reload_keeps_what_is_known() {
         let mut backends = Backends::default();
         backends.replace(vec![backend(0, 1), backend(1, 1)]);
@@ -181,6 +205,6 @@ mod tests {
         assert_eq!(backends.list()[0].outstanding, 10);
         assert!(!backends.list()[1].healthy);
         backends.by_slot(1).unwrap().healthy = false;
-        assert!(backends.pick().is_none());
+        assert!(backends.pick(0).is_none());
     }
 }

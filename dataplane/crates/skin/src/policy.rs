@@ -1,7 +1,7 @@
 //! The policy: the settings of the filters, compiled once for a reload.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use engine::{Action, Client, ErrorBudget, Key, Layout, Memory, Now, PolicySpec, RateLimit, Verdict, decide};
@@ -30,13 +30,14 @@ type LimitRow = (String, u32, u32, u8, u8, String);
 #[pymethods]
 impl Policy {
     #[new]
-    #[pyo3(signature = (*, zones, pass_all, rate_limits, checks, error_budget))]
+    #[pyo3(signature = (*, zones, pass_all, rate_limits, checks, error_budget, mirrors=Vec::new()))]
     fn new(
         zones: Vec<Vec<u8>>,
         pass_all: bool,
         rate_limits: Vec<LimitRow>,
         checks: (String, String, String, bool),
         error_budget: (u32, u32),
+        mirrors: Vec<(IpAddr, u16)>,
     ) -> PyResult<Self> {
         let spec = PolicySpec {
             zones,
@@ -44,9 +45,15 @@ impl Policy {
             rate_limits: rate_limits.into_iter().map(rate_limit).collect::<PyResult<_>>()?,
             checks: read_checks(&checks)?,
             error_budget: ErrorBudget { rate: error_budget.0, prefix_rate: error_budget.1 },
+            mirrors: mirrors.into_iter().map(SocketAddr::from).collect(),
         };
         let inner = engine::Policy::new(spec).map_err(PyValueError::new_err)?;
         Ok(Policy { inner: Arc::new(inner) })
+    }
+
+    #[getter]
+    fn mirrors(&self) -> Vec<(IpAddr, u16)> {
+        self.inner.mirrors().iter().map(|mirror| (mirror.ip(), mirror.port())).collect()
     }
 
     #[pyo3(signature = (message, client, *, memory, now))]

@@ -151,6 +151,15 @@ impl StreamRelay {
         Ok((clients, links, orders))
     }
 
+    fn take_copies<'py>(&mut self, py: Python<'py>) -> Vec<(IpAddr, u16, Bound<'py, PyBytes>)> {
+        let copies = self.relay.take_copies().into_iter();
+        copies.map(|(to, bytes)| (to.ip(), to.port(), PyBytes::new(py, &bytes))).collect()
+    }
+
+    fn mirrored(&self, sent: u64, failed: u64) {
+        self.relay.mirrored(sent, failed);
+    }
+
     fn endings(&self) -> BTreeMap<&'static str, u64> {
         let counts = self.relay.status().endings;
         Ending::ALL.iter().map(|&ending| (ending.label(), counts[ending as usize])).collect()

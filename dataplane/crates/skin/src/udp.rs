@@ -15,8 +15,8 @@ use wire::Transport;
 use crate::memory::SharedMemory;
 use crate::policy::Policy;
 
-/// Slot, address, port, weight, time-out in seconds.
-pub type BackendRow = (usize, IpAddr, u16, u32, f64);
+/// Slot, address, port, weight, bits of its pools, time-out in seconds.
+pub type BackendRow = (usize, IpAddr, u16, u32, u32, f64);
 
 /// The longest time-out in seconds, some thirty years: far from where nanoseconds overflow.
 const LONGEST: f64 = 1e9;
@@ -54,6 +54,10 @@ impl UdpRelay {
 
     fn add_socket(&mut self, fd: i32, ipv6: bool) -> usize {
         self.relay.add_socket(BackendSocket { fd, ipv6 })
+    }
+
+    fn set_mirrors(&mut self, ipv4: Option<i32>, ipv6: Option<i32>) {
+        self.relay.set_mirrors([ipv4, ipv6]);
     }
 
     fn set_policy(&mut self, policy: &Policy) {
@@ -109,13 +113,13 @@ pub fn nanoseconds(seconds: f64) -> PyResult<u64> {
 }
 
 /// A backend from its row.
-pub fn backend((slot, address, port, weight, timeout): BackendRow) -> PyResult<Backend> {
+pub fn backend((slot, address, port, weight, pools, timeout): BackendRow) -> PyResult<Backend> {
     if slot >= BACKEND_SLOTS {
         return Err(PyValueError::new_err(format!("there is no slot {slot}; the last is {}", BACKEND_SLOTS - 1)));
     }
     let address = SocketAddr::new(address, port);
     let timeout = nanoseconds(timeout)?;
-    Ok(Backend { slot, address, weight, timeout, healthy: true, outstanding: 0, answered: 0, missed: 0 })
+    Ok(Backend { slot, address, weight, pools, timeout, healthy: true, outstanding: 0, answered: 0, missed: 0 })
 }
 
 /// The grants of a listener from the words of the configuration.

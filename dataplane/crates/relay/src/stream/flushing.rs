@@ -3,7 +3,9 @@
 //! A connection that takes no more says so while it is written to, or after. So a client gets its answers in parts, and
 //! what comes after a part waits for the next flush.
 
-use engine::Memory;
+use std::net::SocketAddr;
+
+use engine::{Io, Memory};
 
 use super::orders::{Kind, Order};
 use super::{StreamRelay, Token};
@@ -49,6 +51,17 @@ impl<M: Memory> StreamRelay<M> {
             orders.push(Order::to(Kind::Again, 0));
         }
         orders
+    }
+
+    /// Hand out the copies for mirrors since the last call; each leaves as a datagram.
+    pub fn take_copies(&mut self) -> Vec<(SocketAddr, Box<[u8]>)> {
+        std::mem::take(&mut self.outbox.copies)
+    }
+
+    /// So many copies were handed to the kernel, and so many could not be.
+    pub fn mirrored(&self, sent: u64, failed: u64) {
+        self.tally.io(Io::MirrorCopies, sent);
+        self.tally.io(Io::MirrorErrors, failed);
     }
 
     /// Write to one client. It stays on the list when there is more, or when it has to be seen whether its socket takes

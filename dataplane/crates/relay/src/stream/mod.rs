@@ -19,6 +19,7 @@
 mod answers;
 mod client;
 mod clients;
+mod delays;
 mod flows;
 mod flushing;
 mod frames;
@@ -34,7 +35,8 @@ mod tests;
 mod ticks;
 mod transfers;
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -101,6 +103,8 @@ pub struct StreamRelay<M: Memory> {
     /// Bytes in the buffers of all clients, and in those of their connections that take no more.
     buffered: usize,
     transfers: usize,
+    /// Forwarded queries that a rule delays, by the time when they go on.
+    delayed: BinaryHeap<Reverse<(u64, Token)>>,
     draining: bool,
     fingerprints: Fingerprints,
     ids: Ids,
@@ -133,6 +137,7 @@ impl<M: Memory> StreamRelay<M> {
             jammed: false,
             buffered: 0,
             transfers: 0,
+            delayed: BinaryHeap::new(),
             draining: false,
             fingerprints: Fingerprints::new()?,
             ids: Ids::default(),

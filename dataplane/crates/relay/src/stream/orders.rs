@@ -1,6 +1,11 @@
 //! What the relay wants done with the sockets, which it does not own: a list that the event loop takes with each flush.
 
+use std::net::SocketAddr;
+
 use super::slab::Token;
+
+/// Copies for mirrors that may wait for the next flush.
+const MOST_COPIES: usize = 1024;
 
 wire::labelled! {
     pub enum Kind {
@@ -44,11 +49,20 @@ pub struct Outbox {
     pub clients: Vec<Token>,
     pub links: Vec<Token>,
     pub orders: Vec<Order>,
+    /// Copies of queries for mirrors.
+    pub copies: Vec<(SocketAddr, Box<[u8]>)>,
 }
 
 impl Outbox {
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty() && self.links.is_empty() && self.orders.is_empty()
+    }
+
+    /// Keep a copy of a query for a mirror. What is more than a few turns' worth is left out: nobody waits for it.
+    pub fn copy(&mut self, to: SocketAddr, message: &[u8]) {
+        if self.copies.len() < MOST_COPIES {
+            self.copies.push((to, message.into()));
+        }
     }
 
     pub fn order(&mut self, kind: Kind, token: Token) {

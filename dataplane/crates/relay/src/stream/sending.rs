@@ -82,7 +82,12 @@ impl<M: Memory> StreamRelay<M> {
             failures: 0,
         };
         let token = self.flows.insert(flow);
-        if let Err(reason) = self.dispatch(token, now) {
+        if let Some(to) = self.policy.mirror(treatment) {
+            self.outbox.copy(to, message);
+        }
+        if treatment.delay > 0 {
+            self.delay(token, treatment.delay, now);
+        } else if let Err(reason) = self.dispatch(token, now) {
             if let Some(flow) = self.flows.remove(token) {
                 self.flows.recycle(flow.query);
             }
@@ -100,8 +105,8 @@ impl<M: Memory> StreamRelay<M> {
     /// Why none takes it.
     pub(super) fn dispatch(&mut self, token: Token, now: u64) -> Result<(), Reason> {
         let Some(flow) = self.flows.get(token) else { return Ok(()) };
-        let (kind, client) = (flow.kind, flow.client);
-        let (slot, timeout) = self.choose(now).ok_or(Reason::BackendsDown)?;
+        let (kind, client, pool) = (flow.kind, flow.client, flow.treatment.pool);
+        let (slot, timeout) = self.choose(pool, now).ok_or(Reason::BackendsDown)?;
         let link_token = match kind {
             Kind::Transfer { .. } => self.transfer_link(slot, client, now),
             _ => self.shared_link(slot, now),
@@ -134,15 +139,15 @@ impl<M: Memory> StreamRelay<M> {
         Ok(())
     }
 
-    /// The backend for the next query: its slot and time-out. One that can't be reached or has no room is passed over
+    /// The backend of a pool for the next query: its slot and time-out. One that can't be reached or has no room is passed over
     /// if there is another.
-    fn choose(&mut self, now: u64) -> Option<(usize, u64)> {
-        let first = self.backends.pick()?;
+    fn choose(&mut self, pool: u8, now: u64) -> Option<(usize, u64)> {
+        let first = self.backends.pick(pool)?;
         let (slot, timeout) = (first.slot, first.timeout);
         if self.is_reachable(slot, now) && !self.is_full(slot, now) {
             return Some((slot, timeout));
         }
-        let others = self.backends.list().iter().filter(|b| b.healthy && self.is_reachable(b.slot, now));
+        let others = self.backends.list().iter().filter(|b| b.serves(pool) && self.is_reachable(b.slot, now));
         let key =
             |b: &&Backend| (self.is_full(b.slot, now), u64::from(b.outstanding) * 1000 / u64::from(b.weight.max(1)));
         others.min_by_key(key).map(|backend| (backend.slot, backend.timeout))

@@ -12,6 +12,7 @@ use crate::backends::Outcome;
 impl<M: Memory> StreamRelay<M> {
     /// Give up what is overdue.
     pub fn tick(&mut self, now: u64) {
+        self.send_delayed(now);
         self.expire_flows(now);
         for slot in self.backends.take_silent() {
             self.outbox.failed(slot);

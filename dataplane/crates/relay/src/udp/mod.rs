@@ -85,6 +85,9 @@ pub struct UdpRelay<M: Memory> {
     arrivals: Vec<Arrival>,
     sender: Sender,
     replies: Vec<Datagram>,
+    /// Copies for the mirrors, and the sockets that they leave by: for IPv4 and IPv6. What comes back is not read.
+    copies: Vec<Datagram>,
+    mirrors: [Option<RawFd>; 2],
     forwards: Vec<Forward>,
     failed: Vec<(Range<usize>, Reason)>,
     returns: Vec<Return>,
@@ -115,6 +118,8 @@ impl<M: Memory> UdpRelay<M> {
             arrivals: Vec::with_capacity(BATCH),
             sender: Sender::new(bounds.segmentation),
             replies: Vec::with_capacity(BATCH),
+            copies: Vec::new(),
+            mirrors: [None; 2],
             forwards: Vec::with_capacity(BATCH),
             failed: Vec::new(),
             returns: Vec::with_capacity(BATCH),
@@ -139,6 +144,11 @@ impl<M: Memory> UdpRelay<M> {
     /// How far the calendar is ahead of the monotonic clock, in nanoseconds. It changes when the clock is set.
     pub fn set_offset(&mut self, offset: u64) {
         self.offset = offset;
+    }
+
+    /// The sockets that copies for mirrors leave by, for IPv4 and IPv6.
+    pub fn set_mirrors(&mut self, sockets: [Option<RawFd>; 2]) {
+        self.mirrors = sockets;
     }
 
     pub fn set_policy(&mut self, policy: Arc<Policy>) {

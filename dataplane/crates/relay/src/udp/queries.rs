@@ -22,6 +22,14 @@ pub(super) struct Forward {
     id: u16,
 }
 
+/// What a flow remembers of its query.
+#[derive(Clone, Copy)]
+struct Asked {
+    client_id: u16,
+    question: u64,
+    treatment: Treatment,
+}
+
 impl<M: Memory> UdpRelay<M> {
     /// Work through what waits at a listener, up to a bound; the loop calls again while more waits.
     pub fn listener_ready(&mut self, listener: usize, now: u64) {
@@ -57,6 +65,7 @@ impl<M: Memory> UdpRelay<M> {
             }
         }
         self.send_replies(listener);
+        self.send_copies();
         self.send_forwards(&mut forwards);
         forwards.clear();
         self.forwards = forwards;
@@ -98,11 +107,15 @@ impl<M: Memory> UdpRelay<M> {
                 self.tally.verdict(Act::Reply, reason);
             }
             Verdict::Forward { query, treatment, .. } => {
-                let (client_id, question) = (query.id, self.fingerprints.of(query.question.as_ref()));
+                let question = self.fingerprints.of(query.question.as_ref());
+                let asked = Asked { client_id: query.id, question, treatment };
                 let echo = Echo::of(&query);
-                match self.add_flow(listener, arrival, client_id, question, treatment, sockets, now) {
+                match self.add_flow(listener, arrival, asked, sockets, now) {
                     Ok((to, socket, id)) => {
                         self.queries.slot(slot)[..2].copy_from_slice(&id.to_be_bytes());
+                        if let Some(to) = self.policy.mirror(treatment) {
+                            self.copies.push(Datagram { to, local: None, slot, length: arrival.length });
+                        }
                         return Some(Forward { slot, length: arrival.length, to, socket, id });
                     }
                     Err(Reason::BackendsDown) => {
@@ -122,13 +135,12 @@ impl<M: Memory> UdpRelay<M> {
         &mut self,
         listener: usize,
         arrival: &Arrival,
-        client_id: u16,
-        question: u64,
-        treatment: Treatment,
+        asked: Asked,
         sockets: [Option<usize>; 2],
         now: u64,
     ) -> Result<(SocketAddr, usize, u16), Reason> {
-        let backend = self.backends.pick().ok_or(Reason::BackendsDown)?;
+        let Asked { client_id, question, treatment } = asked;
+        let backend = self.backends.pick(treatment.pool).ok_or(Reason::BackendsDown)?;
         let socket = sockets[usize::from(backend.address.is_ipv6())].ok_or(Reason::BackendsDown)?;
         let flow = Flow {
             client: arrival.from,
@@ -160,6 +172,21 @@ impl<M: Memory> UdpRelay<M> {
         self.sender.send(fd, &self.queries, self.replies.drain(..), |range, error| {
             tally.io(sending::failure(error, Io::ClientBufferFull, Io::ClientSendErrors), range.len() as u64);
         });
+    }
+
+    /// Send the copies of a batch to the mirrors. Nobody waits for what becomes of them: they are counted and that is all.
+    fn send_copies(&mut self) {
+        for ipv6 in [false, true] {
+            let family = self.copies.extract_if(.., |copy| copy.to.is_ipv6() == ipv6);
+            let Some(fd) = self.mirrors[usize::from(ipv6)] else {
+                self.tally.io(Io::MirrorErrors, family.count() as u64);
+                continue;
+            };
+            let (mut all, mut failed) = (0, 0);
+            self.sender.send(fd, &self.queries, family.inspect(|_| all += 1), |range, _| failed += range.len() as u64);
+            self.tally.io(Io::MirrorCopies, all - failed);
+            self.tally.io(Io::MirrorErrors, failed);
+        }
     }
 
     /// Send the queries of a batch, sorted so that those of equal length for one backend leave as one message.

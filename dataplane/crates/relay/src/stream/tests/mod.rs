@@ -67,7 +67,17 @@ impl Received {
 
 pub fn backend(slot: usize) -> Backend {
     let address = SocketAddr::from(([127, 0, 0, 1], 5300 + slot as u16));
-    Backend { slot, address, weight: 1, timeout: TIMEOUT, healthy: true, outstanding: 0, answered: 0, missed: 0 }
+    Backend {
+        slot,
+        address,
+        weight: 1,
+        pools: 1,
+        timeout: TIMEOUT,
+        healthy: true,
+        outstanding: 0,
+        answered: 0,
+        missed: 0,
+    }
 }
 
 pub fn policy() -> Arc<Policy> {

@@ -1,0 +1,15 @@
+"""What of the way in the filters may name."""
+
+from __future__ import annotations
+
+from filters.policy import Surroundings
+from proxy.ingress.pools import pool_names
+from proxy.settings import IngressSettings
+
+
+def surroundings(settings: IngressSettings) -> Surroundings:
+    """Pools and listeners, under the numbers that the data plane has for them."""
+    return Surroundings(
+        pools=pool_names(settings.backends),
+        listeners=tuple(str(listener.address) for listener in settings.listeners),
+    )
