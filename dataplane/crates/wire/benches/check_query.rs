@@ -3,8 +3,10 @@
 //! The messages are what clients really send: a query of a resolver with EDNS and a cookie, a bare query, and one that is refused.
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use wire::proxy::{HEADROOM, parse_v2, write_v2};
 use wire::{Checks, Echo, Transport, check_answer, check_query, write_reply};
 
 const HEADER_ONE_OPT: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01";
@@ -46,5 +48,21 @@ fn answer(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, check, answer);
+fn proxy(criterion: &mut Criterion) {
+    let source = SocketAddr::from(([192, 0, 2, 1], 40000));
+    let v6 = SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 53));
+    let mut out = [0; HEADROOM];
+    for (name, destination, checksum) in [("v4", source, false), ("mixed", v6, false), ("mixed, crc32c", v6, true)] {
+        criterion.bench_function(&format!("write_v2/{name}"), |bencher| {
+            bencher
+                .iter(|| write_v2(black_box(&mut out), Transport::Udp, source, black_box(destination), &[], checksum));
+        });
+        assert!(matches!(parse_v2(&out), Ok(Some(_))));
+        criterion.bench_function(&format!("parse_v2/{name}"), |bencher| {
+            bencher.iter(|| black_box(parse_v2(black_box(&out)).is_ok()));
+        });
+    }
+}
+
+criterion_group!(benches, check, answer, proxy);
 criterion_main!(benches);

@@ -17,6 +17,7 @@ mod answer;
 mod labels;
 mod message;
 pub mod name;
+pub mod proxy;
 mod query;
 mod reason;
 mod records;

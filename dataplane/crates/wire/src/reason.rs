@@ -95,6 +95,14 @@ crate::labelled! {
         /// Our own address and port (LAND).
         OwnAddress = "own-address",
 
+        // The proxy before us: who may tell us the client's address.
+        /// From none of the proxies that the listener knows.
+        ProxySource = "proxy-source",
+        /// No header of the protocol that the listener accepts.
+        ProxyMissing = "proxy-missing",
+        /// A header that is cut, of an unknown version, command or family, or whose lengths or checksum do not hold.
+        ProxyMalformed = "proxy-malformed",
+
         // The policy.
         /// No served zone has this name.
         NotServed = "not-served",
@@ -118,6 +126,8 @@ crate::labelled! {
         SendBufferFull = "send-buffer-full",
         /// The datagram to the backend could not be sent.
         BackendUnreachable = "backend-unreachable",
+        /// With the header for its backend, the query is larger than a datagram may be.
+        ProxyNoRoom = "proxy-no-room",
         /// There is no connection to the backend, or it broke before the query was sent.
         BackendConnection = "backend-connection",
         /// More unanswered queries than a connection may have.
@@ -138,6 +148,8 @@ crate::labelled! {
         AnswerWrongQuestion = "answer-wrong-question",
         /// Not from the backend that was asked.
         AnswerWrongSource = "answer-wrong-source",
+        /// Not behind the SPP header that its query had.
+        AnswerWrongHeader = "answer-wrong-header",
         /// The client is gone.
         AnswerClientGone = "answer-client-gone",
     }
