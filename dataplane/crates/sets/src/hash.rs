@@ -1,0 +1,38 @@
+//! A hash of names that does not see case.
+//!
+//! Setting bit 5 of every byte makes letters equal (and some other bytes, which the comparison tells apart). Two words
+//! at a time are folded by a multiplication of 64 by 64 bits whose halves are mixed, as in wyhash. The seed is secret
+//! and new for each set: who fills a list, or makes names be blocked, can't make them collide.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+const CASE: u64 = 0x2020_2020_2020_2020;
+const FIRST: u64 = 0xa076_1d64_78bd_642f;
+const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
+
+/// A number that nobody can know.
+pub(crate) fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[inline]
+const fn fold(left: u64, right: u64) -> u64 {
+    let product = left as u128 * right as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// The hash of `name` in wire form, in any case.
+#[inline]
+pub(crate) fn hash(name: &[u8], seed: u64) -> u64 {
+    let mut state = seed ^ name.len() as u64;
+    let (pairs, tail) = name.as_chunks::<16>();
+    for pair in pairs {
+        let word = u128::from_le_bytes(*pair);
+        state = fold((word as u64 | CASE) ^ FIRST ^ seed, ((word >> 64) as u64 | CASE) ^ state);
+    }
+    let mut last = [0; 16];
+    last[..tail.len()].copy_from_slice(tail);
+    let word = u128::from_le_bytes(last);
+    state = fold((word as u64 | CASE) ^ FIRST ^ seed, ((word >> 64) as u64 | CASE) ^ state);
+    fold(state ^ SECOND, SECOND)
+}

@@ -1,0 +1,18 @@
+//! Sets of prefixes and of names that are built once and looked up per packet.
+//!
+//! One entry and a million cost nearly the same: a prefix is found by a few blocks of a static tree, a name by one hash
+//! per label. Both are flat bytes without pointers, read with checked access only, so that the same code serves a set
+//! in memory and a list in a file that was mapped and is not trusted.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod flat;
+mod hash;
+mod names;
+mod prefixes;
+mod ranges;
+
+pub use error::SetError;
+pub use names::{NameSet, Scope};
+pub use prefixes::PrefixSet;
