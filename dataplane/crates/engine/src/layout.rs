@@ -4,6 +4,7 @@
 //!  word 0      1         2         3       4                5..8     8..16
 //!  | magic | version | workers | slots | words in all | unused | secret (4) and unused |
 //!  | counters of worker 0 | counters of worker 1 | ...      each a whole number of cache lines
+//!  | connections that worker 0 has | those of worker 1 | ...
 //!  | set 0: lock, 7 keys, 7 arrival times | set 1 | ...     two cache lines a set
 //! ```
 //! Whoever attaches checks the header against the length of what it was given; the sizes of the enums are part of the
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wire::{Reason, Transport};
 
 use crate::counters::{Act, BackendCount, Counters, Io, Totals};
+use crate::crowd::{self, Crowd};
 use crate::limits::MAX_LIMITS;
 use crate::table::{Limits, SET_WORDS, WAYS};
 
@@ -37,7 +39,7 @@ pub const BACKEND_SLOTS: usize = 64;
 const MAGIC: u64 = 0x7a6f_6e65_6761_7465;
 /// Raised with every change of the layout; the numbers of counters make it differ between builds that count
 /// differently.
-const VERSION: u64 = 1 << 48 | (Reason::COUNT as u64) << 32 | (Io::COUNT as u64) << 16 | MAX_LIMITS as u64;
+const VERSION: u64 = 2 << 48 | (Reason::COUNT as u64) << 32 | (Io::COUNT as u64) << 16 | MAX_LIMITS as u64;
 const HEADER: usize = 16;
 const SECRET: usize = 8;
 /// 64-bit words of a cache line; the counters of two workers never share one.
@@ -172,8 +174,12 @@ impl Layout {
         self.words() * 8
     }
 
-    const fn table(&self) -> usize {
+    const fn crowds(&self) -> usize {
         HEADER + self.workers * cells::SIZE
+    }
+
+    const fn table(&self) -> usize {
+        self.crowds() + self.workers * crowd::REGION
     }
 
     /// The counters of one worker. Only that worker may write to them.
@@ -204,6 +210,16 @@ impl Layout {
         let counts = &self.cells(memory, worker)?[cells::LIMITS..cells::END];
         let secret = [0, 1].map(|index| memory[SECRET + index].load(Ordering::Relaxed));
         Ok(Limits::new(sets, secret, counts))
+    }
+
+    /// The TCP connections of all workers, as `worker` counts them.
+    ///
+    /// # Errors
+    /// [`LayoutError::Worker`] or [`LayoutError::Short`].
+    pub fn crowd<'w>(&self, memory: &'w [AtomicU64], worker: usize) -> Result<Crowd<'w>, LayoutError> {
+        let start = self.crowds();
+        let regions = memory.get(start..start + self.workers * crowd::REGION).ok_or(LayoutError::Short)?;
+        Crowd::new(regions, worker).ok_or(LayoutError::Worker)
     }
 
     /// All counters of all workers, added up.

@@ -13,8 +13,10 @@
 
 mod budget;
 mod counters;
+mod crowd;
 mod decide;
 mod gcra;
+mod guard;
 mod layout;
 mod limits;
 mod policy;
@@ -24,7 +26,9 @@ mod zones;
 
 pub use budget::ErrorBudget;
 pub use counters::{Act, BackendCount, Counters, Io, Totals};
+pub use crowd::{Crowd, Crowded, MOST_OF_PREFIX, Room};
 pub use decide::{Client, Grants, Now, Treatment, Verdict, decide, decide_shed};
+pub use guard::{Guard, GuardSpec, MOST_TIME};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
 pub use limits::{Action, Key, MAX_LIMITS, RateLimit};
 pub use policy::{Policy, PolicySpec};

@@ -102,6 +102,34 @@ impl<'w> Limits<'w> {
         true
     }
 
+    /// Adds `cost` nanoseconds to the debt of `key`, whatever it owes already. Returns the debt.
+    pub(crate) fn debit(&self, key: u64, cost: u64, now: u64) -> u64 {
+        let index = (((key >> 32) * self.sets.len() as u64) >> 32) as usize;
+        let Some(set) = self.sets.get(index).map(Ways::of) else {
+            return 0;
+        };
+        for _ in 0..ATTEMPTS {
+            let Some(way) = set.find(key) else {
+                let held = set.lock();
+                let missing = set.find(key).is_none();
+                if missing && set.take_earliest(key, now.saturating_add(cost)) > now {
+                    self.count_eviction();
+                }
+                set.unlock(held);
+                if missing {
+                    return cost;
+                }
+                continue;
+            };
+            match set.debit(way, key, cost, now) {
+                Ok(debt) => return debt,
+                Err(Charge::Busy) => set.settle(way),
+                Err(_) => {}
+            }
+        }
+        0
+    }
+
     /// Claims a way for `key` and charges it. False: another worker has just claimed one for it.
     fn claim(&self, set: Ways<'_>, key: u64, bucket: &Bucket, now: u64) -> bool {
         let held = set.lock();
@@ -174,6 +202,25 @@ impl<'s> Ways<'s> {
             };
             match arrival.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
                 Ok(_) => return Charge::Passed,
+                Err(other) => seen = other,
+            }
+        }
+    }
+
+    /// Adds to the debt in `way`, if it is still that of `key`, and returns it; see `charge` for the order of the loads.
+    fn debit(self, way: usize, key: u64, cost: u64, now: u64) -> Result<u64, Charge> {
+        let arrival = &self.arrivals[way];
+        let mut seen = arrival.load(SeqCst);
+        loop {
+            if seen == BUSY {
+                return Err(Charge::Busy);
+            }
+            if self.keys[way].load(SeqCst) != key {
+                return Err(Charge::Gone);
+            }
+            let next = seen.max(now).saturating_add(cost).min(BUSY - 1);
+            match arrival.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
+                Ok(_) => return Ok(next - now),
                 Err(other) => seen = other,
             }
         }
