@@ -14,6 +14,7 @@ from msgspec import Struct
 from gateway.config.plain import to_plain
 from gateway.config.problems import Key, show_key
 from gateway.settings import GatewaySettings
+from proxy.settings import Listener
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -39,9 +40,8 @@ def _effective(old: GatewaySettings, new: GatewaySettings) -> GatewaySettings:
     # A way in that can't come or go yet keeps its filters as well: those of a file without one let everything pass.
     ingress, filters = old.ingress, old.filters
     if old.ingress is not None and new.ingress is not None:
-        ingress = replace(
-            new.ingress, workers=old.ingress.workers, listeners=old.ingress.listeners, udp=old.ingress.udp
-        )
+        listeners = _listeners(old.ingress.listeners, new.ingress.listeners)
+        ingress = replace(new.ingress, workers=old.ingress.workers, listeners=listeners, udp=old.ingress.udp)
         filters = replace(new.filters, table_size=old.filters.table_size)
     admin = replace(new.admin, address=old.admin.address)
     effective = replace(new, ingress=ingress, filters=filters, admin=admin)
@@ -49,6 +49,15 @@ def _effective(old: GatewaySettings, new: GatewaySettings) -> GatewaySettings:
         kept = {name: getattr(old, name) for name in ("tunnels", "primaries", "forwarders", "exit")}
         effective = replace(effective, **kept)
     return effective
+
+
+def _listeners(old: tuple[Listener, ...], new: tuple[Listener, ...]) -> tuple[Listener, ...]:
+    """The listeners that are open, with the new settings of those that a worker can change on an open socket."""
+    known = {listener.address: listener for listener in new}
+    return tuple(
+        msgspec.structs.replace(listener, proxy_protocol=known.get(listener.address, listener).proxy_protocol)
+        for listener in old
+    )
 
 
 def _differences(old: Struct, new: Struct) -> tuple[str, ...]:

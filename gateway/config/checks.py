@@ -17,6 +17,7 @@ from filters.names import zone_wire
 from filters.settings import FilterSettings
 from gateway.config.addresses import clashes, doors
 from gateway.config.problems import Key, quote, show_key
+from gateway.config.proxy_checks import proxy_checks
 from gateway.config.reader import Fault, Table
 from gateway.settings import AdminSettings
 from proxy.ingress.pools import DEFAULT, MOST_POOLS
@@ -43,6 +44,7 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from clashes(doors(tables))
     yield from _loops(tables)
     yield from _pools(tables)
+    yield from proxy_checks(tables)
     yield from _zones(tables)
     yield from _keys(tables)
     yield from _admin(tables, tree)

@@ -36,8 +36,8 @@ def to_plain(value: object) -> object:
     Secrets stand in it as they are: it goes to inherited sockets, and nowhere else.
     """
     if isinstance(value, Struct):
-        names = (name for name in fields(type(value)) if getattr(value, name) is not None)
-        return {name: to_plain(getattr(value, name)) for name in names}
+        found = {name: getattr(value, field.attribute) for name, field in fields(type(value)).items()}
+        return {name: to_plain(item) for name, item in found.items() if item is not None}
     if isinstance(value, tuple):
         return [to_plain(item) for item in value]
     if isinstance(value, Secret):

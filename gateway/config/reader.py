@@ -91,7 +91,9 @@ class Reader:
             else:
                 values[name] = field.default
         self.tables[key] = Table(kind, {name: value for name, value in values.items() if value is not None})
-        return kind(**values) if len(self.faults) == before else None
+        if len(self.faults) > before:
+            return None
+        return kind(**{known[name].attribute: value for name, value in values.items()})
 
     def _fault(self, key: Key, found: str, right: str) -> None:
         self.faults.append(Fault(key, found, right))

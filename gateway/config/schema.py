@@ -37,9 +37,10 @@ class Shape(Struct, frozen=True, kw_only=True):
 
 
 class Field(Struct, frozen=True, kw_only=True):
-    """One key of a table."""
+    """One key of a table. `attribute` is what the class calls it, where Python keeps the word for itself."""
 
     name: str
+    attribute: str
     shape: Shape
     description: str
     required: bool
@@ -50,7 +51,7 @@ class Field(Struct, frozen=True, kw_only=True):
 def fields(table: type[Struct]) -> dict[str, Field]:
     """The keys of a table, in the order of the class."""
     hints = typing.get_type_hints(table, include_extras=True)
-    return {field.name: _field(field, hints[field.name]) for field in msgspec.structs.fields(table)}
+    return {field.encode_name: _field(field, hints[field.name]) for field in msgspec.structs.fields(table)}
 
 
 def _field(field: msgspec.structs.FieldInfo, hint: typing.Any) -> Field:
@@ -59,7 +60,8 @@ def _field(field: msgspec.structs.FieldInfo, hint: typing.Any) -> Field:
         default = field.default_factory()
     _, metas = _flatten(hint)
     return Field(
-        name=field.name,
+        name=field.encode_name,
+        attribute=field.name,
         shape=shape(hint),
         description=next((meta.description for meta in reversed(metas) if meta.description), ""),
         required=field.required,

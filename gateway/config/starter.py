@@ -15,7 +15,7 @@ from msgspec import Struct
 from filters.settings import RateLimit
 from gateway.config.schema import Field, Shape, fields
 from gateway.settings import AdminSettings, GatewaySettings
-from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, Tunnel
+from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, Tunnel
 
 _HEAD = """\
 # zonegate: configuration
@@ -36,6 +36,8 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
     GatewaySettings: {"version": "1"},
     Listener: {"address": '"127.0.0.1:5300"'},
     Backend: {"name": '"ns-a"', "address": '"127.0.0.1:5353"'},
+    ProxyIn: {"udp": '"v2"', "tcp": '"v2"', "from": '["192.0.2.0/24"]'},
+    ProxyOut: {"health": '"plain"'},
     Health: {"zone": '"example.com"'},
     RateLimit: {"key": '"client-prefix"', "rate": "200", "burst": "400"},
     Tunnel: {

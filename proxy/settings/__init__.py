@@ -7,9 +7,11 @@ seconds.
 from proxy.settings.base import Name, Seconds, Settings
 from proxy.settings.egress import EgressSettings, Exit, Forwarder, Primary, Tunnel
 from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, Listener, TcpSettings, UdpSettings
+from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
 
 __all__ = [
     "Backend",
+    "DatagramsIn",
     "EgressSettings",
     "Exit",
     "Forwarder",
@@ -19,8 +21,12 @@ __all__ = [
     "Listener",
     "Name",
     "Primary",
+    "Probe",
+    "ProxyIn",
+    "ProxyOut",
     "Seconds",
     "Settings",
+    "StreamsIn",
     "TcpSettings",
     "Tunnel",
     "UdpSettings",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from proxy.settings.base import Name, Seconds, Settings
+from proxy.settings.proxy_protocol import ProxyIn, ProxyOut
 from proxy.values import Endpoint
 
 Grant = Literal["transfer", "notify", "update"]
@@ -25,6 +26,7 @@ class Listener(Settings, frozen=True, kw_only=True):
         tuple[Grant, ...],
         Meta(description="AXFR and IXFR (transfer), NOTIFY (notify), UPDATE (update); refused unless named"),
     ] = ()
+    proxy_protocol: ProxyIn = ProxyIn()
 
 
 class TcpSettings(Settings, frozen=True, kw_only=True):
@@ -98,6 +100,7 @@ class Backend(Settings, frozen=True, kw_only=True):
     timeout: Annotated[
         Seconds, Meta(description="an answer later than this is dropped, and counts against the backend")
     ] = 2.0
+    proxy_protocol: ProxyOut = ProxyOut()
 
 
 class IngressSettings(Settings, frozen=True, kw_only=True):

@@ -29,6 +29,12 @@ def settings(tmp_path: Path, text: str) -> GatewaySettings:
         ("workers = 2", "workers = 3", (), ("ingress.workers",)),
         ("192.0.2.1:53", "192.0.2.2:53", (), ("ingress.listeners[0].address",)),
         ('["notify"]', '["notify", "update"]', (), ("ingress.listeners[0].allow",)),
+        (
+            'allow = ["notify"]',
+            'allow = ["notify"]\nproxy_protocol = { accept = "v2", from = ["192.0.2.0/24"] }',
+            ("ingress.listeners[0].proxy_protocol.accept", "ingress.listeners[0].proxy_protocol.from"),
+            (),
+        ),
         ("receive_buffer = 65536", "receive_buffer = 8192", (), ("ingress.udp.receive_buffer",)),
         ("table_size = 4096", "table_size = 8192", (), ("filters.table_size",)),
         ("127.0.0.1:8053", "127.0.0.1:8054", (), ("admin.address",)),
