@@ -44,6 +44,14 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     """`zonegate.toml`, whole."""
 
     version: Annotated[Literal[1], Meta(description="the edition of this format")]
+    state: Annotated[
+        str | None,
+        Meta(
+            min_length=1,
+            description="directory for what must survive a restart (lists, blocks), made when needed, mode 0700; "
+            "default: $STATE_DIRECTORY, else `state` beside this file",
+        ),
+    ] = None
     ingress: IngressSettings | None = None
     filters: FilterSettings = FilterSettings()
     tunnels: tuple[Tunnel, ...] = ()

@@ -54,7 +54,7 @@ EXIT = f'version = 1\n[exit]\nlisten = "127.0.0.1:8388"\nkey = "{KEY_32}"\n'
 MISTAKES: list[tuple[str, str, str, str, str]] = [
     # text, the part whose line is meant, key, found, right
     (INGRESS + "[ingres]\n", "[ingres]\n", "ingres", "an unknown key", 'did you mean "ingress"?'),
-    (INGRESS + "[zzz]\n", "[zzz]", "zzz", "an unknown key", "known here: version, ingress"),
+    (INGRESS + "[zzz]\n", "[zzz]", "zzz", "an unknown key", "known here: version, state, ingress"),
     (INGRESS + "wieght = 2\n", "wieght", "ingress.backends[0].wieght", "an unknown key", 'did you mean "weight"?'),
     (INGRESS + '"a b".c = 2\n', '"a b"', "ingress.backends[0].'a b'", "an unknown key", "known here: name"),
     (INGRESS.replace("workers = 1", "workers = -1"), "workers", "ingress.workers", "-1", "from 0 to 256"),
