@@ -140,9 +140,9 @@ class UdpRelay:
     def set_policy(self, policy: Policy) -> None:
         """Decide by another policy from the next packet on."""
 
-    def set_backends(self, backends: list[tuple[int, str, int, int, int, float]]) -> None:
-        """Slot, address, port, weight, pools (bit n: in pool n) and time-out in seconds of each. One that is known in
-        its slot keeps its state.
+    def set_backends(self, backends: list[tuple[int, str, int, int, int, float, str, bool]]) -> None:
+        """Slot, address, port, weight, pools (bit n: in pool n), time-out in seconds, PROXY header ("off", "v1", "v2" or
+        "spp") and whether it has a checksum, of each. One that is known in its slot keeps its state.
 
         Raises:
             ValueError: no such slot, or a time-out that is none.
@@ -205,7 +205,7 @@ class StreamRelay:
         self,
         policy: Policy,
         bounds: tuple[float, float, float, int, int, int, int],
-        backends: list[tuple[int, str, int, int, int, float]],
+        backends: list[tuple[int, str, int, int, int, float, str, bool]],
         allow: list[list[str]],
         now: int,
     ) -> None:

@@ -117,7 +117,7 @@ class TcpIngress:
         self.relay.configure(
             policy,
             _bounds(settings.tcp),
-            backend_list(settings.backends, slots),
+            backend_list(settings.backends, slots, "tcp"),
             [allow.get(address, []) for address in self._doors],
             self.clock(),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from dataplane import Policy, SharedMemory, UdpRelay
 from proxy.ingress.mirrors import MirrorSockets
@@ -41,7 +42,7 @@ class UdpIngress:
             flows=settings.udp.flows,
             segmentation=settings.udp.segmentation,
         )
-        self._relay.set_backends(backend_list(settings.backends, slots))
+        self._relay.set_backends(backend_list(settings.backends, slots, "udp"))
         self._mirrors = MirrorSockets()
         self._take_policy(policy)
         self._timer: asyncio.TimerHandle | None = None
@@ -69,7 +70,7 @@ class UdpIngress:
             self._backend_sockets.append(item)
             self._watch(self._relay.add_socket(item.fileno(), item.family == socket.AF_INET6))
         self._take_policy(policy)
-        self._relay.set_backends(backend_list(settings.backends, slots))
+        self._relay.set_backends(backend_list(settings.backends, slots, "udp"))
 
     def _take_policy(self, policy: Policy) -> None:
         self._mirrors.open(to.version for to, _ in policy.mirrors)
@@ -130,10 +131,23 @@ class UdpIngress:
         self._timer = self._loop.call_later(TICK, self._tick)
 
 
-def backend_list(backends: Sequence[Backend], slots: Mapping[str, int]) -> list[tuple[int, str, int, int, int, float]]:
-    """The backends as the data plane takes them: slot, address, port, weight, bits of pools, time-out in seconds."""
+def backend_list(
+    backends: Sequence[Backend], slots: Mapping[str, int], transport: Literal["udp", "tcp"]
+) -> list[tuple[int, str, int, int, int, float, str, bool]]:
+    """The backends as the data plane takes them: slot, address, port, weight, bits of pools, time-out in seconds, PROXY
+    header over this transport, and whether that has a checksum.
+    """
     names = pool_names(backends)
     return [
-        (slots[b.name], str(b.address.address), b.address.port, b.weight, pool_bits(b, names), b.timeout)
+        (
+            slots[b.name],
+            str(b.address.address),
+            b.address.port,
+            b.weight,
+            pool_bits(b, names),
+            b.timeout,
+            b.proxy_protocol.udp if transport == "udp" else b.proxy_protocol.tcp,
+            b.proxy_protocol.crc,
+        )
         for b in backends
     ]

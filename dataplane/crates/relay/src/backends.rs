@@ -5,6 +5,16 @@
 
 use std::net::SocketAddr;
 
+use wire::proxy::Protocol;
+
+/// What stands before the queries for a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub protocol: Protocol,
+    /// v2 with its CRC32C.
+    pub checksum: bool,
+}
+
 /// A backend as the relay knows it. `slot` is its place in the shared counters; it keeps it over reloads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
@@ -13,6 +23,8 @@ pub struct Backend {
     pub weight: u32,
     /// Bit n: it is in pool n. Pool 0 is that of the queries that no rule routes.
     pub pools: u32,
+    /// The header by which it learns of the client.
+    pub proxy: Option<Header>,
     /// Nanoseconds until a query to it is given up.
     pub timeout: u64,
     pub healthy: bool,
@@ -119,7 +131,18 @@ mod tests {
 
     fn backend(slot: usize, weight: u32) -> Backend {
         let address = SocketAddr::from(([127, 0, 0, 1], 5300 + slot as u16));
-        Backend { slot, address, weight, pools: 1, timeout: 1, healthy: true, outstanding: 0, answered: 0, missed: 0 }
+        Backend {
+            slot,
+            address,
+            weight,
+            pools: 1,
+            proxy: None,
+            timeout: 1,
+            healthy: true,
+            outstanding: 0,
+            answered: 0,
+            missed: 0,
+        }
     }
 
     fn shares(backends: &mut Backends, queries: usize) -> Vec<u32> {

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use engine::{BACKEND_SLOTS, Grants};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use relay::backends::Backend;
+use relay::backends::{Backend, Header};
 use relay::sys;
 use relay::tally::Tally;
 use relay::udp::{self, BackendSocket, Bounds, Listener};
 use wire::Transport;
+use wire::proxy::Protocol;
 
 use crate::memory::SharedMemory;
 use crate::policy::Policy;
 
-/// Slot, address, port, weight, bits of its pools, time-out in seconds.
-pub type BackendRow = (usize, IpAddr, u16, u32, u32, f64);
+/// Slot, address, port, weight, bits of its pools, time-out in seconds, the PROXY header ("off", "v1", "v2" or "spp") and
+/// whether it has a checksum.
+pub type BackendRow = (usize, IpAddr, u16, u32, u32, f64, String, bool);
 
 /// The longest time-out in seconds, some thirty years: far from where nanoseconds overflow.
 const LONGEST: f64 = 1e9;
@@ -113,13 +115,25 @@ pub fn nanoseconds(seconds: f64) -> PyResult<u64> {
 }
 
 /// A backend from its row.
-pub fn backend((slot, address, port, weight, pools, timeout): BackendRow) -> PyResult<Backend> {
+pub fn backend((slot, address, port, weight, pools, timeout, header, checksum): BackendRow) -> PyResult<Backend> {
     if slot >= BACKEND_SLOTS {
         return Err(PyValueError::new_err(format!("there is no slot {slot}; the last is {}", BACKEND_SLOTS - 1)));
     }
     let address = SocketAddr::new(address, port);
     let timeout = nanoseconds(timeout)?;
-    Ok(Backend { slot, address, weight, pools, timeout, healthy: true, outstanding: 0, answered: 0, missed: 0 })
+    let proxy = protocol(&header)?.map(|protocol| Header { protocol, checksum });
+    Ok(Backend { slot, address, weight, pools, proxy, timeout, healthy: true, outstanding: 0, answered: 0, missed: 0 })
+}
+
+/// The protocol of a PROXY header from the word of the configuration.
+pub fn protocol(word: &str) -> PyResult<Option<Protocol>> {
+    match word {
+        "off" => Ok(None),
+        "v1" => Ok(Some(Protocol::V1)),
+        "v2" => Ok(Some(Protocol::V2)),
+        "spp" => Ok(Some(Protocol::Spp)),
+        _ => Err(PyValueError::new_err(format!("{word:?} is not one of off, v1, v2, spp"))),
+    }
 }
 
 /// The grants of a listener from the words of the configuration.

@@ -72,6 +72,7 @@ pub fn backend(slot: usize) -> Backend {
         address,
         weight: 1,
         pools: 1,
+        proxy: None,
         timeout: TIMEOUT,
         healthy: true,
         outstanding: 0,
