@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,9 +28,20 @@ class Dnsdist:
         endpoint: where it answers over UDP and TCP.
     """
 
-    def __init__(self, directory: Path, backend: Endpoint, zone: str, limit: int | None = None) -> None:
-        """`limit` is in queries a second of one address; more are dropped. Without it nothing is limited."""
-        self.endpoint = Endpoint(LOOPBACK, free_port())
+    def __init__(
+        self,
+        directory: Path,
+        backend: Endpoint,
+        zone: str,
+        limit: int | None = None,
+        *,
+        listen: IPv4Address | IPv6Address = LOOPBACK,
+        rules: str = "",
+    ) -> None:
+        """`limit` is in queries a second of one address; more are dropped. Without it nothing is limited.
+        `rules` are lines of Lua behind all others."""
+        self.endpoint = Endpoint(listen, free_port(host=str(listen)))
+        self._rules = rules
         self._statistics = Endpoint(LOOPBACK, free_port("tcp"))
         self._directory = directory
         self._backend = backend
@@ -44,14 +55,14 @@ class Dnsdist:
             f'setLocal("{self.endpoint}")',
             f'newServer({{address="{self._backend}"}})',
             f"setUDPMultipleMessagesVectorSize({VECTOR})",
-            'setACL("127.0.0.0/8")',
+            'setACL({"127.0.0.0/8", "10.0.0.0/8"})',
             'setSecurityPollSuffix("")',  # else it asks the Internet for its own version's faults
             f'webserver("{self._statistics}")',
             'setWebserverConfig({acl="127.0.0.1/32", statsRequireAuthentication=false})',
         ]
         if self._limit is not None:
             lines.append(f"addAction(MaxQPSIPRule({self._limit}, 32, 64), DropAction())")
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, self._rules]) + "\n"
 
     @property
     def process(self) -> ChildProcess:
