@@ -141,8 +141,8 @@ class UdpRelay:
         """Decide by another policy from the next packet on."""
 
     def set_backends(self, backends: list[tuple[int, str, int, int, int, float, str, bool]]) -> None:
-        """Slot, address, port, weight, pools (bit n: in pool n), time-out in seconds, PROXY header ("off", "v1", "v2" or
-        "spp") and whether it has a checksum, of each. One that is known in its slot keeps its state.
+        """Slot, address, port, weight, pools (bit n: in pool n), time-out in seconds, PROXY header ("off", "v1", "v2"
+        or "spp") and whether it has a checksum, of each. One that is known in its slot keeps its state.
 
         Raises:
             ValueError: no such slot, or a time-out that is none.

@@ -372,7 +372,7 @@ def test_a_time_out_that_is_none_is_an_error(seconds: float) -> None:
     memory, policy = SharedMemory.create(1, 1024), compile_policy(FilterSettings())
     relay = UdpRelay(memory=memory, worker=0, policy=policy, sockets=[], flows=64, segmentation=True)
     with pytest.raises(ValueError, match="time-out"):
-        relay.set_backends([(0, "127.0.0.1", 53, 1, 1, seconds)])
+        relay.set_backends([(0, "127.0.0.1", 53, 1, 1, seconds, "off", False)])
     for place in range(3):
         times = [1.0, 1.0, 1.0]
         times[place] = seconds
@@ -388,7 +388,7 @@ def test_numbers_and_slots_that_there_are_not_are_errors() -> None:
     with pytest.raises(IndexError, match="no backend socket 7"):
         relay.backend_ready(7)
     with pytest.raises(ValueError, match="slot 64"):
-        relay.set_backends([(64, "127.0.0.1", 53, 1, 1, 1.0)])
+        relay.set_backends([(64, "127.0.0.1", 53, 1, 1, 1.0, "off", False)])
     relay.set_health(1000, False)
     assert relay.outstanding() == []
 
