@@ -1,5 +1,25 @@
 """The typed skin of the Rust data plane: what happens once per packet (see `_native.pyi`)."""
 
-from dataplane._native import Policy, Reading, SharedMemory, StreamRelay, UdpRelay, check_message
+from dataplane._native import (
+    Blocks,
+    Policy,
+    Reading,
+    SampleTally,
+    SharedMemory,
+    StreamRelay,
+    UdpRelay,
+    check_message,
+    distinct_names,
+)
 
-__all__ = ["Policy", "Reading", "SharedMemory", "StreamRelay", "UdpRelay", "check_message"]
+__all__ = [
+    "Blocks",
+    "Policy",
+    "Reading",
+    "SampleTally",
+    "SharedMemory",
+    "StreamRelay",
+    "UdpRelay",
+    "check_message",
+    "distinct_names",
+]

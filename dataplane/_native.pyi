@@ -3,7 +3,69 @@
 from ipaddress import IPv4Address, IPv6Address
 from typing import final
 
-__all__ = ["Policy", "Reading", "SharedMemory", "StreamRelay", "UdpRelay", "check_message"]
+__all__ = [
+    "Blocks",
+    "Policy",
+    "Reading",
+    "SampleTally",
+    "SharedMemory",
+    "StreamRelay",
+    "UdpRelay",
+    "check_message",
+    "distinct_names",
+]
+
+@final
+class Blocks:
+    """Dynamic blocks, compiled: immutable, shared by the relays of a worker, which count its hits."""
+
+    def __new__(cls, *, prefixes: list[tuple[str, int, str, int]], names: list[tuple[bytes, str, int]]) -> Blocks:
+        """Address, bits, action and number of the block of each prefix; name in wire form, action and number of each
+        suffix. An action is drop, truncate (over UDP alone) or pass (exempt from all other blocks).
+
+        Raises:
+            ValueError: a prefix, name or action that is none.
+        """
+
+    def take_hits(self) -> list[tuple[int, int]]:
+        """Number and hits since the last call of each block that has any."""
+
+@final
+class SampleTally:
+    """Groups the samples of relays by prefix, by name, or in total, and counts them."""
+
+    ONE: int
+    """The units of the counts: so many make one message."""
+
+    def __new__(
+        cls,
+        *,
+        prefix: tuple[int, int] | None = None,
+        labels: int | None = None,
+        zones: list[bytes] = ...,
+        exempt_prefixes: list[tuple[str, int]] = ...,
+        exempt_names: list[bytes] = ...,
+    ) -> SampleTally:
+        """By prefixes of so many bits (IPv4, IPv6), by the last `labels` of the name, or in total. 0 labels: by the
+        deepest of `zones` that the name lies in, else by its parent. What is exempt is left out, but from the total.
+
+        Raises:
+            ValueError: both are given, or a prefix or name that is none.
+        """
+
+    def add(self, samples: bytes) -> bool:
+        """Count what `take_samples` gave. False: these are no samples."""
+
+    def take(self, most: int) -> list[tuple[str, bytes, int, dict[str, int], list[int]]]:
+        """The groups with the most messages: prefix or "", name in wire form or b"", how many samples, counts, and
+        hashes of the different names below a suffix that did not exist or were blocked. Begins anew.
+
+        Counts of queries: queries, query-bytes, malformed, blocked, qtype:NUMBER, reason:VERDICT:REASON. Of answers:
+        answers, answer-bytes, rcode:NUMBER. In total also transport:NAME, backend:SLOT, latency:SLOT (microseconds).
+        """
+
+def distinct_names(hashes: list[int]) -> int:
+    """How many different names are behind the hashes of one suffix, of one second or several."""
 
 @final
 class SharedMemory:
@@ -140,6 +202,15 @@ class UdpRelay:
     def set_policy(self, policy: Policy) -> None:
         """Decide by another policy from the next packet on."""
 
+    def set_blocks(self, blocks: Blocks) -> None:
+        """Block this and nothing else from the next message on."""
+
+    def set_samples(self, most: int) -> None:
+        """Keep at most so many samples of queries, and as many of answers, from one `take_samples` to the next."""
+
+    def take_samples(self) -> bytes:
+        """The samples since the last call, for `SampleTally.add`."""
+
     def set_backends(self, backends: list[tuple[int, str, int, int, int, float, str, bool]]) -> None:
         """Slot, address, port, weight, pools (bit n: in pool n), time-out in seconds, PROXY header ("off", "v1", "v2"
         or "spp") and whether it has a checksum, of each. One that is known in its slot keeps its state.
@@ -259,6 +330,18 @@ class StreamRelay:
 
     def link_lost(self, token: int, now: int) -> None:
         """The connection is gone. Its queries move on."""
+
+    def set_blocks(self, blocks: Blocks, now: int) -> None:
+        """Block this and nothing else from the next message on.
+
+        Connections of prefixes whose queries are dropped are closed, and let in no more.
+        """
+
+    def set_samples(self, most: int) -> None:
+        """Keep at most so many samples of queries, and as many of answers, from one `take_samples` to the next."""
+
+    def take_samples(self) -> bytes:
+        """The samples since the last call, for `SampleTally.add`."""
 
     def set_health(self, slot: int, healthy: bool, now: int) -> None:
         """Let the backend have queries, or not."""

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use wire::{Echo, Fault, Query, Reaction, Reason, Transport, check_query, opcode, qtype, rcode};
 
+use crate::blocks::{BlockAction, Blocks};
 use crate::counters::Act;
 use crate::limits::{Action, Subject};
 use crate::policy::Policy;
@@ -104,7 +105,7 @@ impl Verdict<'_> {
     }
 }
 
-/// Decides about `message`, which `client` sent.
+/// Decides about `message`, which `client` sent, while nothing is blocked.
 #[inline]
 pub fn decide<'m>(
     policy: &Policy,
@@ -113,8 +114,27 @@ pub fn decide<'m>(
     client: &Client<'_>,
     now: Now,
 ) -> Verdict<'m> {
+    decide_blocked(policy, None, limits, message, client, now)
+}
+
+/// Decides about `message`, which `client` sent.
+#[inline]
+pub fn decide_blocked<'m>(
+    policy: &Policy,
+    blocks: Option<&Blocks>,
+    limits: &Limits<'_>,
+    message: &'m [u8],
+    client: &Client<'_>,
+    now: Now,
+) -> Verdict<'m> {
     if let Some(reason) = source::fault(client) {
         return Verdict::Drop(reason);
+    }
+    if let Some(blocks) = blocks
+        && let Some(hit) = blocks.of_client(client.address)
+        && let Some(action) = hit.on(client.transport.is_stream())
+    {
+        return blocked(action, check_query(message, client.transport, &policy.checks).ok().as_ref());
     }
     let case = Case { policy, limits, client, now };
     let query = match check_query(message, client.transport, &policy.checks) {
@@ -129,9 +149,25 @@ pub fn decide<'m>(
         Place::Any => None,
         Place::Nowhere => return case.error(Reason::NotServed, rcode::REFUSED, Echo::of(&query)),
     };
+    if let Some(blocks) = blocks
+        && let Some(hit) = query.question.as_ref().and_then(|question| blocks.of_name(question))
+        && let Some(action) = hit.on(client.transport.is_stream())
+    {
+        return blocked(action, Some(&query));
+    }
     match case.over_limit(Some(&query), zone) {
         None => Verdict::Forward { query, zone, treatment: Treatment::default() },
         Some(action) => case.limited(action, Echo::of(&query)),
+    }
+}
+
+/// What becomes of a message under a block. One that is no query is dropped: there is nothing to repeat in a reply.
+fn blocked(action: BlockAction, query: Option<&Query<'_>>) -> Verdict<'static> {
+    match (action, query) {
+        (BlockAction::Truncate, Some(query)) => {
+            Verdict::Reply { reason: Reason::Blocked, rcode: rcode::NOERROR, truncated: true, echo: Echo::of(query) }
+        }
+        _ => Verdict::Drop(Reason::Blocked),
     }
 }
 

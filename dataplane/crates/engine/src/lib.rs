@@ -8,9 +8,11 @@
 //!    |          |            |          |              |
 //!   drop    drop or error  REFUSED    REFUSED    drop, TC or REFUSED       errors only within the error budget
 //! ```
+//! Blocks of prefixes come before the wire check, those of names behind the served zones.
 
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod budget;
 mod counters;
 mod crowd;
@@ -24,10 +26,11 @@ mod source;
 mod table;
 mod zones;
 
+pub use blocks::{BlockAction, BlockSpec, Blocks};
 pub use budget::ErrorBudget;
 pub use counters::{Act, BackendCount, Counters, Io, Totals};
 pub use crowd::{Crowd, Crowded, MOST_OF_PREFIX, Room};
-pub use decide::{Client, Grants, Now, Treatment, Verdict, decide, decide_shed};
+pub use decide::{Client, Grants, Now, Treatment, Verdict, decide, decide_blocked, decide_shed};
 pub use guard::{Guard, GuardSpec, MOST_TIME};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
 pub use limits::{Action, Key, MAX_LIMITS, RateLimit};

@@ -7,6 +7,7 @@
 pub mod backends;
 pub mod ids;
 pub mod question;
+pub mod samples;
 pub mod stream;
 #[allow(unsafe_code)] // the one file that talks to the kernel
 pub mod sys;

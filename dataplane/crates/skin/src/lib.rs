@@ -2,8 +2,10 @@
 //!
 //! Its classes are described, with types, in `dataplane/_native.pyi`.
 
+mod blocks;
 mod memory;
 mod policy;
+mod samples;
 mod stream;
 mod udp;
 mod wire;
@@ -12,8 +14,10 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    blocks::register(module)?;
     memory::register(module)?;
     policy::register(module)?;
+    samples::register(module)?;
     stream::register(module)?;
     udp::register(module)?;
     wire::register(module)

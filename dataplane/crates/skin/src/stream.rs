@@ -13,6 +13,7 @@ use relay::sys;
 use relay::tally::Tally;
 use wire::Transport;
 
+use crate::blocks::Blocks;
 use crate::memory::SharedMemory;
 use crate::policy::Policy;
 use crate::udp::{BackendRow, backend, grants, nanoseconds};
@@ -116,6 +117,20 @@ impl StreamRelay {
 
     fn link_lost(&mut self, token: Token, now: u64) {
         self.relay.link_lost(token, now);
+    }
+
+    fn set_blocks(&mut self, blocks: &Blocks, now: u64) {
+        self.relay.set_blocks(blocks.inner.clone(), now);
+    }
+
+    fn set_samples(&mut self, most: usize) {
+        self.relay.samples().set_most(most);
+    }
+
+    fn take_samples<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut bytes = Vec::new();
+        self.relay.samples().take(&mut bytes);
+        PyBytes::new(py, &bytes)
     }
 
     fn set_health(&mut self, slot: usize, healthy: bool, now: u64) {

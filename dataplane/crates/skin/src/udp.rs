@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::{BACKEND_SLOTS, Grants};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use relay::backends::{Backend, Header};
 use relay::sys;
 use relay::tally::Tally;
@@ -13,6 +14,7 @@ use relay::udp::{self, BackendSocket, Bounds, Listener};
 use wire::Transport;
 use wire::proxy::Protocol;
 
+use crate::blocks::Blocks;
 use crate::memory::SharedMemory;
 use crate::policy::Policy;
 
@@ -66,6 +68,20 @@ impl UdpRelay {
         self.relay.set_policy(Arc::clone(&policy.inner));
     }
 
+    fn set_blocks(&mut self, blocks: &Blocks) {
+        self.relay.set_blocks(blocks.inner.clone());
+    }
+
+    fn set_samples(&mut self, most: usize) {
+        self.relay.samples().set_most(most);
+    }
+
+    fn take_samples<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut bytes = Vec::new();
+        self.relay.samples().take(&mut bytes);
+        PyBytes::new(py, &bytes)
+    }
+
     fn set_backends(&mut self, backends: Vec<BackendRow>) -> PyResult<()> {
         self.relay.set_backends(backends.into_iter().map(backend).collect::<PyResult<_>>()?, sys::now());
         Ok(())
@@ -83,7 +99,7 @@ impl UdpRelay {
 
     fn backend_ready(&mut self, socket: usize) -> PyResult<bool> {
         check_number("backend socket", socket, self.relay.sockets())?;
-        Ok(self.relay.backend_ready(socket))
+        Ok(self.relay.backend_ready(socket, sys::now()))
     }
 
     fn expire(&mut self) -> Vec<usize> {

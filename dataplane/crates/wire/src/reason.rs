@@ -116,6 +116,8 @@ crate::labelled! {
         RateLimited = "rate-limited",
         /// An error reply was due, and the budget of error replies is spent.
         ErrorBudget = "error-budget",
+        /// From a blocked prefix, or for a name below a blocked one.
+        Blocked = "blocked",
 
         // Shedding: the message was good, the gateway could not carry it.
         /// No backend is healthy.
@@ -152,5 +154,44 @@ crate::labelled! {
         AnswerWrongHeader = "answer-wrong-header",
         /// The client is gone.
         AnswerClientGone = "answer-client-gone",
+    }
+}
+
+impl Reason {
+    /// Whether no sane client sends such a message: the form is broken. What is merely not answered here, such as an
+    /// unknown opcode or EDNS version, a class or a type, is not malformed.
+    #[must_use]
+    pub const fn is_malformed(self) -> bool {
+        matches!(
+            self,
+            Self::TooShort
+                | Self::TooLarge
+                | Self::IsResponse
+                | Self::TcBit
+                | Self::RcodeSet
+                | Self::QuestionCount
+                | Self::AnswerCount
+                | Self::AuthorityCount
+                | Self::AdditionalCount
+                | Self::NameCut
+                | Self::NameLabelType
+                | Self::NameCompressed
+                | Self::NameTooLong
+                | Self::QuestionCut
+                | Self::RecordName
+                | Self::RecordCut
+                | Self::OptMisplaced
+                | Self::OptDuplicate
+                | Self::OptOwner
+                | Self::SignatureMisplaced
+                | Self::TsigClass
+                | Self::EdnsOptions
+                | Self::EdnsCookie
+                | Self::TrailingBytes
+                | Self::QtypeZero
+                | Self::QtypeMeta
+                | Self::AxfrOverUdp
+                | Self::UpdateZoneType
+        )
     }
 }

@@ -61,6 +61,10 @@ impl<M: Memory> StreamRelay<M> {
         link.answered += 1;
         self.ways[link.slot].answered();
         let (client, client_id) = (flow.client, flow.client_id);
+        if let Some(client) = self.clients.get(client) {
+            let (address, transport) = (client.peer.address, client.peer.transport);
+            self.samples.answer(address, transport, link.slot, (flow.sent, now), message);
+        }
         let goes_on = matches!(flow.kind, Kind::Transfer { .. }) && (answer.rcode == 0 || started);
         if goes_on {
             flow.kind = Kind::Transfer { started: true };

@@ -25,6 +25,8 @@ wire::labelled! {
         Connections = "connections",
         /// The client's address has as many connections as it may.
         ConnectionsPerClient = "connections-per-client",
+        /// The client's prefix is blocked.
+        Blocked = "blocked",
         /// What waits for this client or for the backends takes more memory than there is for it.
         Memory = "memory",
         /// The backend's connection that carried a transfer is over, so the client must not wait for more of it.

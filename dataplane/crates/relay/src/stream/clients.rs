@@ -18,6 +18,8 @@ impl<M: Memory> StreamRelay<M> {
         let of_address = self.addresses.get(&peer.address).copied().unwrap_or(0);
         let refusal = if self.draining {
             Some(Ending::Drained)
+        } else if self.is_dropped(peer.address) {
+            Some(Ending::Blocked)
         } else if self.clients.len() >= self.bounds.connections {
             Some(Ending::Connections)
         } else if of_address >= self.bounds.connections_per_client {

@@ -40,11 +40,12 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use engine::{Grants, Memory, Policy};
+use engine::{Blocks, Grants, Memory, Policy};
 
 use crate::backends::Backends;
 use crate::ids::Ids;
 use crate::question::Fingerprints;
+use crate::samples::Samples;
 use crate::tally::Tally;
 use client::Client;
 use flows::Flows;
@@ -80,6 +81,9 @@ pub struct Signal {
 pub struct StreamRelay<M: Memory> {
     tally: Tally<M>,
     policy: Arc<Policy>,
+    /// None while nothing is blocked.
+    blocks: Option<Arc<Blocks>>,
+    samples: Samples,
     /// Nanoseconds by which the calendar is ahead of the monotonic clock.
     offset: u64,
     bounds: Bounds,
@@ -122,6 +126,8 @@ impl<M: Memory> StreamRelay<M> {
         Ok(StreamRelay {
             tally,
             policy,
+            blocks: None,
+            samples: Samples::new()?,
             offset: 0,
             bounds,
             grants: Vec::new(),

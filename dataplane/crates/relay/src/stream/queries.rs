@@ -1,6 +1,6 @@
 //! From a client's bytes to verdicts: replies to the client, queries to the backends.
 
-use engine::{Act, Memory, Now, Verdict, decide};
+use engine::{Act, Memory, Now, Verdict, decide_blocked};
 use wire::{Echo, HEADER_LEN, REPLY_EXTRA, Reason, TCP_MAX, rcode, write_reply};
 
 use super::client::Ending;
@@ -68,6 +68,7 @@ impl<M: Memory> StreamRelay<M> {
                 };
                 self.tally.received(1);
                 self.tally.verdict(Act::Drop, reason);
+                self.samples.query(&client.peer, Act::Drop, reason, &[]);
                 self.close(token, ending, now);
             }
         }
@@ -88,20 +89,24 @@ impl<M: Memory> StreamRelay<M> {
             return Take::Later;
         }
         self.tally.received(1);
-        match decide(&self.policy, &self.tally.limits(), message, &client.peer, Now::new(now, self.offset)) {
-            Verdict::Drop(reason) => self.tally.verdict(Act::Drop, reason),
+        let (peer, now_both) = (client.peer, Now::new(now, self.offset));
+        let blocks = self.blocks.as_deref();
+        let (act, reason) = match decide_blocked(&self.policy, blocks, &self.tally.limits(), message, &peer, now_both) {
+            Verdict::Drop(reason) => (Act::Drop, reason),
             Verdict::Reply { reason, rcode, truncated, echo } => {
-                self.tally.verdict(Act::Reply, reason);
                 self.owe(token, now, |out| add_reply(out, message, echo, rcode, truncated));
+                (Act::Reply, reason)
             }
             Verdict::Forward { query, treatment, .. } => match self.forward(token, message, &query, treatment, now) {
-                Ok(()) => self.tally.verdict(Act::Forward, Reason::Ok),
+                Ok(()) => (Act::Forward, Reason::Ok),
                 Err(reason) => {
-                    self.tally.verdict(Act::Reply, reason);
                     self.owe(token, now, |out| add_reply(out, message, Echo::of(&query), rcode::SERVFAIL, false));
+                    (Act::Reply, reason)
                 }
             },
-        }
+        };
+        self.tally.verdict(act, reason);
+        self.samples.query(&peer, act, reason, message);
         Take::Taken
     }
 

@@ -1,12 +1,13 @@
 //! What a reload may change, and what the worker is told about the relay's state.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use engine::{Grants, Memory, Policy};
+use engine::{BlockAction, Blocks, Grants, Memory, Policy};
 
 use super::{Ending, StreamRelay, Token};
 use crate::backends::Backend;
+use crate::samples::Samples;
 
 /// Bounds on the connections; times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +86,31 @@ impl<M: Memory> StreamRelay<M> {
     /// How far the calendar is ahead of the monotonic clock, in nanoseconds. It changes when the clock is set.
     pub fn set_offset(&mut self, offset: u64) {
         self.offset = offset;
+    }
+
+    /// Block this and nothing else. Connections of prefixes whose queries are dropped now are closed.
+    pub fn set_blocks(&mut self, blocks: Option<Arc<Blocks>>, now: u64) {
+        self.blocks = blocks;
+        let dropped: Vec<Token> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.closing.is_none() && self.is_dropped(client.peer.address))
+            .map(|(token, _)| token)
+            .collect();
+        for token in dropped {
+            self.close(token, Ending::Blocked, now);
+        }
+        self.settle(now);
+    }
+
+    /// Whether a client's prefix is blocked so that no connection of it is of use.
+    pub(super) fn is_dropped(&self, address: IpAddr) -> bool {
+        let hit = self.blocks.as_ref().and_then(|blocks| blocks.of_client(address));
+        hit.is_some_and(|hit| hit.action() == BlockAction::Drop)
+    }
+
+    pub fn samples(&mut self) -> &mut Samples {
+        &mut self.samples
     }
 
     pub fn set_health(&mut self, slot: usize, healthy: bool, now: u64) {

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::os::fd::RawFd;
 
 use engine::{BackendCount, Io, Memory};
-use wire::{Reason, check_answer};
+use wire::{Reason, Transport, check_answer};
 
 use super::sending::{self, Datagram};
 use super::{BackendSocket, ROUNDS, UdpRelay};
@@ -28,14 +28,14 @@ impl<M: Memory> UdpRelay<M> {
     /// Work through what waits at a backend socket, up to a bound; the loop calls again while more waits.
     ///
     /// Returns whether the socket had an error to report. Some loops watch a socket no longer then, and have to be told to.
-    pub fn backend_ready(&mut self, socket: usize) -> bool {
+    pub fn backend_ready(&mut self, socket: usize, now: u64) -> bool {
         let Some(&BackendSocket { fd, .. }) = self.sockets.get(socket) else { return false };
         let mut had_error = false;
         for _ in 0..ROUNDS {
             let mut arrivals = std::mem::take(&mut self.arrivals);
             let received = self.answers.receive(fd, &mut arrivals);
             let full = arrivals.len() == BATCH;
-            self.return_batch(socket, &arrivals);
+            self.return_batch(socket, &arrivals, now);
             self.arrivals = arrivals;
             match received {
                 Ok(()) if full => {}
@@ -51,11 +51,11 @@ impl<M: Memory> UdpRelay<M> {
         had_error | self.take_errors(fd)
     }
 
-    fn return_batch(&mut self, socket: usize, arrivals: &[Arrival]) {
+    fn return_batch(&mut self, socket: usize, arrivals: &[Arrival], now: u64) {
         let mut returns = std::mem::take(&mut self.returns);
         self.tally.io(Io::AnswersReceived, arrivals.len() as u64);
         for (slot, arrival) in arrivals.iter().enumerate() {
-            match self.match_answer(socket, slot, arrival) {
+            match self.match_answer(socket, slot, arrival, now) {
                 Ok(found) => returns.push(found),
                 Err(reason) => self.tally.answer_dropped(reason),
             }
@@ -76,7 +76,7 @@ impl<M: Memory> UdpRelay<M> {
     }
 
     /// Find the query that an answer belongs to, end its flow, and give the answer the client's ID.
-    fn match_answer(&mut self, socket: usize, slot: usize, arrival: &Arrival) -> Result<Return, Reason> {
+    fn match_answer(&mut self, socket: usize, slot: usize, arrival: &Arrival, now: u64) -> Result<Return, Reason> {
         let message = &mut self.answers.slot(slot)[..arrival.length];
         let answer = check_answer(message)?;
         let flow = self.flows.get(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
@@ -90,6 +90,7 @@ impl<M: Memory> UdpRelay<M> {
         }
         let flow = self.flows.remove(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
         message[..2].copy_from_slice(&flow.client_id.to_be_bytes());
+        self.samples.answer(flow.client.ip(), Transport::Udp, flow.backend, (flow.sent, now), message);
         self.tally.backend(flow.backend, BackendCount::Answers);
         self.ended(&flow, Outcome::Answered);
         let datagram = Datagram { to: flow.client, local: flow.local, slot, length: arrival.length };

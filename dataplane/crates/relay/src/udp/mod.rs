@@ -20,12 +20,13 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use engine::{BACKEND_SLOTS, BackendCount, Grants, Io, Memory, Policy};
+use engine::{BACKEND_SLOTS, BackendCount, Blocks, Grants, Io, Memory, Policy};
 use wire::{REPLY_EXTRA, Reason, UDP_MAX};
 
 use crate::backends::{Backend, Backends, Outcome};
 use crate::ids::Ids;
 use crate::question::Fingerprints;
+use crate::samples::Samples;
 use crate::sys::{Arrival, BATCH, Buffers};
 use crate::tally::Tally;
 use answers::Return;
@@ -69,6 +70,9 @@ pub struct Bounds {
 pub struct UdpRelay<M: Memory> {
     tally: Tally<M>,
     policy: Arc<Policy>,
+    /// None while nothing is blocked.
+    blocks: Option<Arc<Blocks>>,
+    samples: Samples,
     /// Nanoseconds by which the calendar is ahead of the monotonic clock.
     offset: u64,
     listeners: Vec<Listener>,
@@ -105,6 +109,8 @@ impl<M: Memory> UdpRelay<M> {
         Ok(UdpRelay {
             tally,
             policy,
+            blocks: None,
+            samples: Samples::new()?,
             offset: 0,
             listeners: Vec::new(),
             backends: Backends::default(),
@@ -153,6 +159,15 @@ impl<M: Memory> UdpRelay<M> {
 
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
+    }
+
+    /// Block this and nothing else.
+    pub fn set_blocks(&mut self, blocks: Option<Arc<Blocks>>) {
+        self.blocks = blocks;
+    }
+
+    pub fn samples(&mut self) -> &mut Samples {
+        &mut self.samples
     }
 
     /// Take a new list of backends. What waits for one that was given less time waits no longer than a new query would.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::net::SocketAddr;
 
-use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide};
+use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide_blocked};
 use wire::{Echo, Reason, Transport, rcode, write_reply};
 
 use super::flows::Flow;
@@ -58,6 +58,8 @@ impl<M: Memory> UdpRelay<M> {
         for (slot, arrival) in arrivals.iter().enumerate() {
             if arrival.truncated {
                 self.tally.verdict(Act::Drop, Reason::TooLarge);
+                let client = self.client(listener, arrival);
+                self.samples.query(&client, Act::Drop, Reason::TooLarge, self.queries.slot(slot));
                 continue;
             }
             if let Some(forward) = self.judge(listener, slot, arrival, sockets, now) {
@@ -80,31 +82,22 @@ impl<M: Memory> UdpRelay<M> {
         sockets: [Option<usize>; 2],
         now: u64,
     ) -> Option<Forward> {
-        let door = &self.listeners[listener];
-        let client = Client {
-            address: arrival.from.ip(),
-            port: arrival.from.port(),
-            local: asked_address(door, arrival),
-            local_port: door.address.port(),
-            transport: Transport::Udp,
-            grants: door.grants,
-            listener: listener as u16,
-            tlvs: &[],
-            server_name: &[],
-        };
+        let client = self.client(listener, arrival);
         let message = &mut self.queries.slot(slot)[..];
-        match decide(
+        let mut forward = None;
+        let (act, reason) = match decide_blocked(
             &self.policy,
+            self.blocks.as_deref(),
             &self.tally.limits(),
             &message[..arrival.length],
             &client,
             Now::new(now, self.offset),
         ) {
-            Verdict::Drop(reason) => self.tally.verdict(Act::Drop, reason),
+            Verdict::Drop(reason) => (Act::Drop, reason),
             Verdict::Reply { reason, rcode: code, truncated, echo } => {
                 let length = write_reply(message, echo, code, truncated);
                 self.note_reply(slot, length, arrival);
-                self.tally.verdict(Act::Reply, reason);
+                (Act::Reply, reason)
             }
             Verdict::Forward { query, treatment, .. } => {
                 let question = self.fingerprints.of(query.question.as_ref());
@@ -116,18 +109,39 @@ impl<M: Memory> UdpRelay<M> {
                         if let Some(to) = self.policy.mirror(treatment) {
                             self.copies.push(Datagram { to, local: None, slot, length: arrival.length });
                         }
-                        return Some(Forward { slot, length: arrival.length, to, socket, id });
+                        forward = Some(Forward { slot, length: arrival.length, to, socket, id });
+                        (Act::Forward, Reason::Ok)
                     }
                     Err(Reason::BackendsDown) => {
                         let length = write_reply(self.queries.slot(slot), echo, rcode::SERVFAIL, false);
                         self.note_reply(slot, length, arrival);
-                        self.tally.verdict(Act::Reply, Reason::BackendsDown);
+                        (Act::Reply, Reason::BackendsDown)
                     }
-                    Err(reason) => self.tally.verdict(Act::Shed, reason),
+                    Err(reason) => (Act::Shed, reason),
                 }
             }
+        };
+        self.samples.query(&client, act, reason, &self.queries.slot(slot)[..arrival.length]);
+        // What is forwarded is counted when it was sent.
+        if act != Act::Forward {
+            self.tally.verdict(act, reason);
         }
-        None
+        forward
+    }
+
+    fn client(&self, listener: usize, arrival: &Arrival) -> Client<'static> {
+        let door = &self.listeners[listener];
+        Client {
+            address: arrival.from.ip(),
+            port: arrival.from.port(),
+            local: asked_address(door, arrival),
+            local_port: door.address.port(),
+            transport: Transport::Udp,
+            grants: door.grants,
+            listener: listener as u16,
+            tlvs: &[],
+            server_name: &[],
+        }
     }
 
     /// Choose the backend and note the query as pending.

@@ -1,6 +1,9 @@
 //! What backends do wrong, and what becomes of the queries.
 
+use engine::{BlockAction, BlockSpec, Blocks};
+
 use super::*;
+use crate::samples::{Batch, Header};
 
 /// A bench with one client whose query is on a link.
 fn asked() -> (Bench, Token, Token, Vec<u8>) {
@@ -319,4 +322,34 @@ fn many_late_answers_replace_the_link() {
     assert_eq!(bench.ordered(Kind::CloseLink), [link]);
     bench.send(client, &query(1, "a", 1));
     assert_ne!(bench.open_links[0].0, link);
+}
+
+#[test]
+fn a_blocked_prefix_has_no_connections_and_the_samples_say_what_passed() {
+    let blocks = |action| {
+        let prefixes = vec![(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 32, action, 5)];
+        Some(Arc::new(Blocks::new(BlockSpec { prefixes, names: vec![] }).unwrap()))
+    };
+    let mut bench = Bench::new(1);
+    bench.relay.samples().set_most(8);
+    let (good, bad) = (bench.client_at(2, 0).unwrap(), bench.client());
+    bench.relay.set_blocks(blocks(BlockAction::Truncate), bench.now);
+    bench.flush();
+    assert!(bench.ordered(Kind::Close).is_empty(), "truncation means nothing over TCP");
+    bench.relay.set_blocks(blocks(BlockAction::Drop), bench.now);
+    bench.flush();
+    assert_eq!(bench.ordered(Kind::Close), [bad]);
+    assert_eq!(bench.client_at(1, 0), Err(Ending::Blocked));
+    assert_eq!(bench.ended(Ending::Blocked), 2);
+    bench.send(good, &query(7, "a", 1));
+    bench.open_all();
+    let (link, sent) = bench.asked_once();
+    bench.answer(link, &answer(&sent));
+    let mut bytes = Vec::new();
+    bench.relay.samples().take(&mut bytes);
+    let batch = Batch::read(&bytes).unwrap();
+    assert_eq!(batch.header, Header { queries: (1, 1), answers: (1, 1) });
+    assert!(batch.into_iter().all(|sample| sample.client == IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2))));
+    bench.relay.set_blocks(None, bench.now);
+    assert!(bench.client_at(1, 0).is_ok());
 }
