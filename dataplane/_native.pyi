@@ -216,7 +216,7 @@ class UdpRelay:
         or "spp") and whether it has a checksum, of each. One that is known in its slot keeps its state.
 
         Raises:
-            ValueError: no such slot, or a time-out that is none.
+            ValueError: no such slot, a time-out that is none, or no such header.
         """
 
     def set_health(self, slot: int, healthy: bool) -> None:
@@ -255,7 +255,8 @@ class StreamRelay:
 
     A client connection and a connection to a backend (a link) are named by tokens, which are never used twice. `now` is
     nanoseconds of the monotonic clock. Bounds are: idle, read and write time-out in seconds; connections; connections
-    of one client address; queries in flight of one connection; connections to one backend.
+    of one client address; queries in flight of one connection; connections to one backend, and connections to one
+    backend that belong to one client each.
     """
 
     def __new__(
@@ -264,7 +265,7 @@ class StreamRelay:
         memory: SharedMemory,
         worker: int,
         policy: Policy,
-        bounds: tuple[float, float, float, int, int, int, int],
+        bounds: tuple[float, float, float, int, int, int, int, int],
     ) -> StreamRelay:
         """A relay without backends; `configure` gives it some.
 
@@ -275,7 +276,7 @@ class StreamRelay:
     def configure(
         self,
         policy: Policy,
-        bounds: tuple[float, float, float, int, int, int, int],
+        bounds: tuple[float, float, float, int, int, int, int, int],
         backends: list[tuple[int, str, int, int, int, float, str, bool]],
         allow: list[list[str]],
         now: int,

@@ -10,7 +10,7 @@ import errno
 import resource
 from pathlib import Path
 
-from proxy.settings import IngressSettings
+from proxy.settings import Backend, IngressSettings
 
 _SPARE = 16
 """Descriptors for what is open for a moment only, and for connections that carry one transfer."""
@@ -37,5 +37,11 @@ def affordable_clients(settings: IngressSettings, already_open: int) -> int:
     if allowed == resource.RLIM_INFINITY:
         return settings.tcp.connections
     # One more for each backend: the socket of a health check.
-    others = len(settings.backends) * (settings.tcp.backend_connections + 1) + _SPARE
+    others = sum(_links(settings, backend) + 1 for backend in settings.backends) + _SPARE
     return max(1, min(settings.tcp.connections, allowed - already_open - others))
+
+
+def _links(settings: IngressSettings, backend: Backend) -> int:
+    """The most connections of a worker to a backend, but for those of transfers."""
+    tcp = settings.tcp
+    return tcp.backend_connections if backend.proxy_protocol.tcp == "off" else tcp.proxied_connections

@@ -293,7 +293,7 @@ class TcpIngress:
         self._timer = self._loop.call_later(TICK, self._tick)
 
 
-def _bounds(tcp: TcpSettings) -> tuple[float, float, float, int, int, int, int]:
+def _bounds(tcp: TcpSettings) -> tuple[float, float, float, int, int, int, int, int]:
     """The settings as the data plane takes them."""
     return (
         tcp.idle_timeout,
@@ -303,4 +303,5 @@ def _bounds(tcp: TcpSettings) -> tuple[float, float, float, int, int, int, int]:
         tcp.connections_per_client,
         tcp.in_flight,
         tcp.backend_connections,
+        tcp.proxied_connections,
     )

@@ -49,6 +49,15 @@ class TcpSettings(Settings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=65_000, description="unanswered queries of one connection; more are read later")
     ] = 100
     backend_connections: Annotated[int, Meta(ge=1, le=64, description="connections a worker keeps to each backend")] = 2
+    proxied_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="connections of a worker to a backend with a PROXY header, which serve one client each; at the "
+            "bound clients take turns. All workers together must stay below what the backend takes",
+        ),
+    ] = 100
 
 
 class UdpSettings(Settings, frozen=True, kw_only=True):

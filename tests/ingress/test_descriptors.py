@@ -15,7 +15,7 @@ import pytest
 from proxy.ingress import health
 from proxy.ingress.descriptors import affordable_clients, count_open, is_shortage
 from proxy.ingress.health import check
-from proxy.settings import Backend, Health
+from proxy.settings import Backend, Health, ProxyOut
 from proxy.values import Endpoint
 from tests.ingress.tcp_door import PATIENT, door, ingress_settings, query
 from tests.support.peers import auntil
@@ -47,6 +47,10 @@ def test_clients_get_what_is_left() -> None:
         # 2 connections to the backend, 1 socket to check it, 16 to spare.
         assert affordable_clients(settings, 931) == 50
         assert affordable_clients(settings, 2000) == 1
+        # 900 connections of one client each instead.
+        tcp = msgspec.structs.replace(settings.tcp, proxied_connections=900)
+        named = msgspec.structs.replace(settings.backends[0], proxy_protocol=ProxyOut(tcp="v2"))
+        assert affordable_clients(msgspec.structs.replace(settings, tcp=tcp, backends=(named,)), 31) == 52
     assert count_open() > 3
 
 

@@ -377,7 +377,7 @@ def test_a_time_out_that_is_none_is_an_error(seconds: float) -> None:
         times = [1.0, 1.0, 1.0]
         times[place] = seconds
         with pytest.raises(ValueError, match="time-out"):
-            StreamRelay(memory=memory, worker=0, policy=policy, bounds=(times[0], times[1], times[2], 1, 1, 1, 1))
+            StreamRelay(memory=memory, worker=0, policy=policy, bounds=(times[0], times[1], times[2], 1, 1, 1, 1, 1))
 
 
 def test_numbers_and_slots_that_there_are_not_are_errors() -> None:

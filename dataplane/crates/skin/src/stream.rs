@@ -19,8 +19,8 @@ use crate::policy::Policy;
 use crate::udp::{BackendRow, backend, grants, nanoseconds};
 
 /// Idle, read and write time-out in seconds; connections, connections of a client, queries in flight, connections to a
-/// backend.
-type BoundsRow = (f64, f64, f64, usize, usize, usize, usize);
+/// backend, and connections of one client each to a backend.
+type BoundsRow = (f64, f64, f64, usize, usize, usize, usize, usize);
 
 /// What to write to clients, what to write to links, and what to do then: kind, token, slot.
 type Flush<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Vec<(&'static str, Token, usize)>);
@@ -203,7 +203,16 @@ impl StreamRelay {
 }
 
 fn limits(
-    (idle, read, write, connections, connections_per_client, in_flight, backend_connections): BoundsRow,
+    (
+        idle,
+        read,
+        write,
+        connections,
+        connections_per_client,
+        in_flight,
+        backend_connections,
+        proxied_connections,
+    ): BoundsRow,
 ) -> PyResult<Bounds> {
     Ok(Bounds {
         idle: nanoseconds(idle)?,
@@ -213,6 +222,7 @@ fn limits(
         connections_per_client,
         in_flight,
         backend_connections,
+        proxied_connections,
     })
 }
 

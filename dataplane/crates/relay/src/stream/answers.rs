@@ -72,7 +72,7 @@ impl<M: Memory> StreamRelay<M> {
         } else {
             link.pending.remove(&answer.id);
             // A transfer that was refused needs its link no more.
-            link.retiring |= link.transfer.is_some();
+            link.retiring |= link.transfer;
             self.tally.backend(link.slot, BackendCount::Answers);
             if let Some(flow) = self.end_flow(flow_token, Outcome::Answered) {
                 self.flows.recycle(flow.query);

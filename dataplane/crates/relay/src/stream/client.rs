@@ -1,5 +1,7 @@
 //! A client's connection: what it has sent, what it is owed, and why it may not be read for now.
 
+use std::net::SocketAddr;
+
 use engine::Client as Peer;
 
 use super::WRITE_AT_ONCE;
@@ -44,8 +46,10 @@ pub struct Client {
     pub out: Vec<u8>,
     /// Forwarded queries without an answer.
     pub in_flight: usize,
-    /// Backend connections that carry a transfer for this client alone.
-    pub transfers: Vec<Token>,
+    /// Backend connections that are this client's alone: for a transfer, or because they begin with its address.
+    pub links: Vec<Token>,
+    /// Queries that wait for such a connection: slot of the backend, and flow.
+    pub parked: Vec<(usize, Token)>,
     /// Complete messages wait in `frames`.
     pub held: bool,
     /// The socket is not read.
@@ -76,7 +80,8 @@ impl Client {
             frames: Frames::default(),
             out: Vec::new(),
             in_flight: 0,
-            transfers: Vec::new(),
+            links: Vec::new(),
+            parked: Vec::new(),
             held: false,
             stopped: false,
             stalled: false,
@@ -88,6 +93,11 @@ impl Client {
             begun: None,
             active: now,
         }
+    }
+
+    /// Its end of the connection and ours; as a PROXY header says where there was one.
+    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+        (SocketAddr::new(self.peer.address, self.peer.port), SocketAddr::new(self.peer.local, self.peer.local_port))
     }
 
     /// Whether all that it asked was answered and all answers were handed to its connection.

@@ -57,16 +57,16 @@ impl<M: Memory> StreamRelay<M> {
         client.unsent = unsent;
         // While it was not read it could not go on.
         client.begun = client.begun.map(|_| now);
-        let transfers = client.transfers.clone();
+        let links = client.links.clone();
         if !blocked {
             if !client.dirty {
                 client.dirty = true;
                 self.outbox.clients.push(token);
             }
             self.revisit.push(token);
-            transfers.into_iter().for_each(|link| self.pause_link(link, false, now));
+            links.into_iter().for_each(|link| self.pause_transfer(link, false, now));
         } else {
-            transfers.into_iter().for_each(|link| self.pause_link(link, true, now));
+            links.into_iter().for_each(|link| self.pause_transfer(link, true, now));
             if self.buffered > MOST_BUFFERED {
                 self.close(token, Ending::Memory, now);
             }
@@ -94,8 +94,9 @@ impl<M: Memory> StreamRelay<M> {
         self.buffered -= client.out.len() + client.unsent;
         self.tally.io(Io::ConnectionsClosed, 1);
         self.forget_address(client.peer.address);
-        for link in client.transfers {
-            self.end_transfer(link);
+        self.forget_parked(token, client.parked);
+        for link in client.links {
+            self.end_link(link);
         }
         self.settle(now);
     }

@@ -73,8 +73,8 @@ impl<M: Memory> StreamRelay<M> {
             return;
         }
         if client.out.is_empty() {
-            let transfers = client.transfers.clone();
-            transfers.into_iter().for_each(|link| self.refill(link));
+            let links = client.links.clone();
+            links.into_iter().for_each(|link| self.refill(link));
             return;
         }
         let part = client.out.len().min(WRITE_AT_ONCE);
@@ -89,7 +89,7 @@ impl<M: Memory> StreamRelay<M> {
             self.revisit.push(token);
         }
         let is_full = |link: &Token| self.links.get(*link).is_some_and(|link| link.full);
-        if !client.out.is_empty() || client.transfers.iter().any(is_full) {
+        if !client.out.is_empty() || client.links.iter().any(is_full) {
             client.dirty = true;
             self.outbox.clients.push(token);
         }

@@ -4,12 +4,13 @@
 //! all others that wait there. The ID of a query that was given up stays taken until its late answer or the end of the
 //! link, so that the late answer can't be taken for another one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 
 use super::frames::Frames;
 use super::slab::Token;
+use crate::backends::Header;
 
 /// Queries that may wait on one link. Far below 65,536, so that a random ID is found at once.
 const MOST_PENDING: usize = 8192;
@@ -77,8 +78,12 @@ pub struct Link {
     pub answered: u64,
     /// When it last brought bytes; before the first, when it was begun.
     pub heard: u64,
-    /// The client that this link carries a transfer for.
-    pub transfer: Option<Token>,
+    /// The client that alone uses this link; all share it without one.
+    pub owner: Option<Token>,
+    /// It carries a transfer for its owner, and nothing else.
+    pub transfer: bool,
+    /// The header that it began with.
+    pub proxy: Option<Header>,
     /// The client of the transfer takes no more: the link is not read.
     pub paused: bool,
     /// What the transfer has brought is being written: the link is not read until it is known whether the client took
@@ -87,7 +92,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(slot: usize, address: SocketAddr, transfer: Option<Token>, now: u64) -> Self {
+    pub fn new(slot: usize, address: SocketAddr, owner: Option<Token>, now: u64) -> Self {
         Link {
             slot,
             address,
@@ -101,7 +106,9 @@ impl Link {
             retiring: false,
             answered: 0,
             heard: now,
-            transfer,
+            owner,
+            transfer: false,
+            proxy: None,
             paused: false,
             full: false,
         }
@@ -125,10 +132,16 @@ impl Link {
     }
 }
 
-/// The shared links of one backend, and its record of failures.
+/// The links of one backend but those of transfers, and its record of failures.
 #[derive(Debug, Default)]
 pub struct Way {
+    /// Links that all clients share.
     pub links: Vec<Token>,
+    /// Links of one client each that take more queries, the oldest first, and how many there are that take no more.
+    pub owned: Vec<Token>,
+    pub leaving: usize,
+    /// Clients with parked queries, who wait for a place.
+    pub waiting: VecDeque<Token>,
     /// Failures since the last good answer.
     failures: u32,
     /// No connection is opened before this.
@@ -148,6 +161,11 @@ impl Way {
     pub fn answered(&mut self) {
         self.failures = 0;
         self.retry_at = 0;
+    }
+
+    /// Places that links of one client take.
+    pub fn places(&self) -> usize {
+        self.owned.len() + self.leaving
     }
 
     pub fn may_connect(&self, now: u64) -> bool {

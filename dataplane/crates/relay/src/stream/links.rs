@@ -115,14 +115,21 @@ impl<M: Memory> StreamRelay<M> {
     /// Give a link no more queries; it goes when none waits on it.
     pub(super) fn retire(&mut self, token: Token) {
         let Some(link) = self.links.get_mut(token) else { return };
+        let way = &mut self.ways[link.slot];
+        if link.owner.is_none() {
+            way.links.retain(|&other| other != token);
+        } else if !link.transfer && !link.retiring {
+            way.owned.retain(|&other| other != token);
+            way.leaving += 1;
+        }
         link.retiring = true;
-        let slot = link.slot;
-        self.ways[slot].links.retain(|&other| other != token);
         self.close_if_spent(token);
     }
 
     pub(super) fn close_if_spent(&mut self, token: Token) {
-        if self.links.get(token).is_some_and(|link| link.retiring && link.live() == 0) {
+        let Some(link) = self.links.get(token).filter(|link| link.live() == 0) else { return };
+        let is_wanted = link.owner.is_some() && !link.transfer && !self.ways[link.slot].waiting.is_empty();
+        if link.retiring || is_wanted {
             self.close_link(token);
         }
     }
@@ -136,12 +143,20 @@ impl<M: Memory> StreamRelay<M> {
 
     fn remove_link(&mut self, token: Token) -> Option<Link> {
         let link = self.links.remove(token)?;
-        self.ways[link.slot].links.retain(|&other| other != token);
-        if let Some(client) = link.transfer {
+        let way = &mut self.ways[link.slot];
+        let Some(owner) = link.owner else {
+            way.links.retain(|&other| other != token);
+            return Some(link);
+        };
+        if link.transfer {
             self.transfers -= 1;
-            if let Some(client) = self.clients.get_mut(client) {
-                client.transfers.retain(|&other| other != token);
-            }
+        } else if link.retiring {
+            way.leaving -= 1;
+        } else {
+            way.owned.retain(|&other| other != token);
+        }
+        if let Some(client) = self.clients.get_mut(owner) {
+            client.links.retain(|&other| other != token);
         }
         Some(link)
     }

@@ -11,7 +11,8 @@
 //! the monotonic clock.
 //!
 //! A *client* is a client's connection, a *link* one to a backend. The queries of all clients share few links to each
-//! backend, so that one write carries many queries; a transfer gets a link of its own.
+//! backend, so that one write carries many queries; a transfer gets a link of its own, and so does each client towards
+//! a backend that wants a PROXY header.
 //!
 //! Memory is bounded: what can't go on is left in the sockets. A client with its share of unanswered queries, one that
 //! takes no answers, and every client while no backend takes queries, is not read.
@@ -26,6 +27,7 @@ mod frames;
 mod link;
 mod links;
 mod orders;
+mod owned;
 mod queries;
 mod sending;
 mod settings;
@@ -107,6 +109,8 @@ pub struct StreamRelay<M: Memory> {
     /// Bytes in the buffers of all clients, and in those of their connections that take no more.
     buffered: usize,
     transfers: usize,
+    /// Clients in the queues for a link of their own.
+    waiting: usize,
     /// Forwarded queries that a rule delays, by the time when they go on.
     delayed: BinaryHeap<Reverse<(u64, Token)>>,
     draining: bool,
@@ -143,6 +147,7 @@ impl<M: Memory> StreamRelay<M> {
             jammed: false,
             buffered: 0,
             transfers: 0,
+            waiting: 0,
             delayed: BinaryHeap::new(),
             draining: false,
             fingerprints: Fingerprints::new()?,
@@ -158,6 +163,12 @@ impl<M: Memory> StreamRelay<M> {
         loop {
             while let Some(token) = self.revisit.pop() {
                 self.pump(token, &[], now);
+            }
+            if self.waiting > 0 {
+                self.take_turns(now);
+                if !self.revisit.is_empty() {
+                    continue;
+                }
             }
             if self.jammed {
                 self.look_for_jam(now);

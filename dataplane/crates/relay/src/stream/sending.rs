@@ -6,6 +6,7 @@ use wire::{Echo, Query, Reason, opcode, qtype, rcode};
 use super::flows::{Flow, Kind};
 use super::link::{Link, Waiting};
 use super::orders::{Kind as OrderKind, Order};
+use super::owned::{NOWHERE, Room};
 use super::queries::add_reply;
 use super::{MOST_TRANSFERS, MOST_TRANSFERS_EACH, StreamRelay, Token};
 use crate::backends::{Backend, Outcome};
@@ -18,7 +19,7 @@ const SPREAD: usize = 64;
 const TRIES: usize = 32;
 
 /// The deadline of a flow that was not sent yet. It is set once: sending again does not give a backend more time.
-const NOT_YET: u64 = u64::MAX;
+pub(super) const NOT_YET: u64 = u64::MAX;
 
 impl<M: Memory> StreamRelay<M> {
     /// Whether one more query can be taken. If not, clients are read later.
@@ -30,7 +31,8 @@ impl<M: Memory> StreamRelay<M> {
     pub(super) fn look_for_jam(&mut self, now: u64) {
         let mut reachable =
             self.backends.list().iter().filter(|b| b.healthy && self.is_reachable(b.slot, now)).peekable();
-        self.jammed = reachable.peek().is_some() && reachable.all(|backend| self.is_full(backend.slot, now));
+        // Where each client has its own link, one that is full holds up nobody else.
+        self.jammed = reachable.peek().is_some() && reachable.all(|b| b.proxy.is_none() && self.is_full(b.slot, now));
     }
 
     fn is_reachable(&self, slot: usize, now: u64) -> bool {
@@ -60,11 +62,10 @@ impl<M: Memory> StreamRelay<M> {
             (opcode::QUERY, Some(qtype::AXFR | qtype::IXFR)) => Kind::Transfer { started: false },
             _ => Kind::Query,
         };
-        if matches!(kind, Kind::Transfer { .. }) {
-            let of_client = self.clients.get(client).map_or(0, |client| client.transfers.len());
-            if self.transfers >= MOST_TRANSFERS || of_client >= MOST_TRANSFERS_EACH {
-                return Err(Reason::TooManyInFlight);
-            }
+        if matches!(kind, Kind::Transfer { .. })
+            && (self.transfers >= MOST_TRANSFERS || self.transfers_of(client) >= MOST_TRANSFERS_EACH)
+        {
+            return Err(Reason::TooManyInFlight);
         }
         let flow = Flow {
             client,
@@ -74,7 +75,7 @@ impl<M: Memory> StreamRelay<M> {
             echo: Echo::of(query),
             query: self.flows.copy(message),
             kind,
-            link: 0,
+            link: NOWHERE,
             id: 0,
             backend: None,
             sent: now,
@@ -106,15 +107,32 @@ impl<M: Memory> StreamRelay<M> {
     pub(super) fn dispatch(&mut self, token: Token, now: u64) -> Result<(), Reason> {
         let Some(flow) = self.flows.get(token) else { return Ok(()) };
         let (kind, client, pool) = (flow.kind, flow.client, flow.treatment.pool);
-        let (slot, timeout) = self.choose(pool, now).ok_or(Reason::BackendsDown)?;
-        let link_token = match kind {
+        let (slot, timeout, owned) = self.choose(pool, client, now).ok_or(Reason::BackendsDown)?;
+        let deadline = now.saturating_add(timeout);
+        let link = match kind {
             Kind::Transfer { .. } => self.transfer_link(slot, client, now),
+            _ if owned => match self.owned_link(slot, client, now) {
+                None => {
+                    self.park(token, slot, client, deadline);
+                    return Ok(());
+                }
+                link => link,
+            },
             _ => self.shared_link(slot, now),
         }
         .ok_or(Reason::BackendConnection)?;
+        self.put_on(token, link, deadline, now)
+    }
+
+    /// Send a flow by this link. Its backend has until `deadline`, unless a deadline was set before.
+    ///
+    /// # Errors
+    /// Why that can't be.
+    pub(super) fn put_on(&mut self, token: Token, link_token: Token, deadline: u64, now: u64) -> Result<(), Reason> {
         let (Some(link), Some(flow)) = (self.links.get_mut(link_token), self.flows.get_mut(token)) else {
             return Err(Reason::BackendConnection);
         };
+        let slot = link.slot;
         let id = free_id(link, &mut self.ids).ok_or(Reason::FlowTableFull)?;
         link.pending.insert(id, Waiting::Flow(token));
         link.out.extend_from_slice(&(flow.query.len() as u16).to_be_bytes());
@@ -127,7 +145,7 @@ impl<M: Memory> StreamRelay<M> {
         }
         (flow.link, flow.id, flow.backend, flow.sent) = (link_token, id, Some((slot, link.address)), now);
         if flow.deadline == NOT_YET {
-            flow.deadline = now.saturating_add(timeout);
+            flow.deadline = deadline;
         }
         if let Some(backend) = self.backends.by_slot(slot) {
             backend.outstanding += 1;
@@ -139,18 +157,31 @@ impl<M: Memory> StreamRelay<M> {
         Ok(())
     }
 
-    /// The backend of a pool for the next query: its slot and time-out. One that can't be reached or has no room is passed over
+    /// The backend of a pool for the next query: its slot, its time-out, and whether it wants links of one client. One that can't be reached or has no room is passed over
     /// if there is another.
-    fn choose(&mut self, pool: u8, now: u64) -> Option<(usize, u64)> {
+    fn choose(&mut self, pool: u8, client: Token, now: u64) -> Option<(usize, u64, bool)> {
         let first = self.backends.pick(pool)?;
-        let (slot, timeout) = (first.slot, first.timeout);
-        if self.is_reachable(slot, now) && !self.is_full(slot, now) {
-            return Some((slot, timeout));
+        let chosen = |backend: &Backend| (backend.slot, backend.timeout, backend.proxy.is_some());
+        let (slot, timeout, owned) = chosen(first);
+        if !owned && self.is_reachable(slot, now) && !self.is_full(slot, now) {
+            return Some((slot, timeout, owned));
         }
-        let others = self.backends.list().iter().filter(|b| b.serves(pool) && self.is_reachable(b.slot, now));
+        if owned && self.room_of_owner(slot, client, now) == Room::Free {
+            return Some((slot, timeout, owned));
+        }
+        let others = self.backends.list().iter().filter(|backend| backend.serves(pool));
+        let reachable = others.filter(|b| self.is_reachable(b.slot, now) || self.link_of(b.slot, client).is_some());
         let key =
-            |b: &&Backend| (self.is_full(b.slot, now), u64::from(b.outstanding) * 1000 / u64::from(b.weight.max(1)));
-        others.min_by_key(key).map(|backend| (backend.slot, backend.timeout))
+            |b: &&Backend| (self.room(b, client, now), u64::from(b.outstanding) * 1000 / u64::from(b.weight.max(1)));
+        reachable.min_by_key(key).map(chosen)
+    }
+
+    fn room(&self, backend: &Backend, client: Token, now: u64) -> Room {
+        match backend.proxy {
+            Some(_) => self.room_of_owner(backend.slot, client, now),
+            None if self.is_full(backend.slot, now) => Room::Full,
+            None => Room::Free,
+        }
     }
 
     fn shared_link(&mut self, slot: usize, now: u64) -> Option<Token> {
@@ -178,15 +209,29 @@ impl<M: Memory> StreamRelay<M> {
     fn transfer_link(&mut self, slot: usize, client: Token, now: u64) -> Option<Token> {
         let token = self.connect(slot, Some(client), now)?;
         self.transfers += 1;
-        if let Some(client) = self.clients.get_mut(client) {
-            client.transfers.push(token);
+        if let Some(link) = self.links.get_mut(token) {
+            link.transfer = true;
         }
         Some(token)
     }
 
-    fn connect(&mut self, slot: usize, transfer: Option<Token>, now: u64) -> Option<Token> {
-        let address = self.backends.by_slot(slot)?.address;
-        let token = self.links.insert(Link::new(slot, address, transfer, now));
+    fn transfers_of(&self, client: Token) -> usize {
+        let is_transfer = |token: &&Token| self.links.get(**token).is_some_and(|link| link.transfer);
+        self.clients.get(client).map_or(0, |client| client.links.iter().filter(is_transfer).count())
+    }
+
+    /// Begin a link, which is `owner`'s alone or shared by all.
+    pub(super) fn connect(&mut self, slot: usize, owner: Option<Token>, now: u64) -> Option<Token> {
+        let backend = self.backends.list().iter().find(|backend| backend.slot == slot)?;
+        let mut link = Link::new(slot, backend.address, owner, now);
+        link.proxy = backend.proxy;
+        if let Some(owner) = owner {
+            self.write_header(&mut link.out, backend, owner);
+        }
+        let token = self.links.insert(link);
+        if let Some(client) = owner.and_then(|owner| self.clients.get_mut(owner)) {
+            client.links.push(token);
+        }
         self.outbox.orders.push(Order { kind: OrderKind::Connect, token, slot });
         self.tally.io(Io::BackendConnects, 1);
         Some(token)

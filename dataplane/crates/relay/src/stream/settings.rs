@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::{BlockAction, Blocks, Grants, Memory, Policy};
 
 use super::{Ending, StreamRelay, Token};
-use crate::backends::Backend;
+use crate::backends::{Backend, Header};
 use crate::samples::Samples;
 
 /// Bounds on the connections; times in nanoseconds.
@@ -25,6 +25,15 @@ pub struct Bounds {
     pub in_flight: usize,
     /// Shared links to each backend.
     pub backend_connections: usize,
+    /// Links to each backend that belong to one client each.
+    pub proxied_connections: usize,
+}
+
+/// What a backend is known by: when its slot, address or header changes, so do its links.
+type Known = (usize, SocketAddr, Option<Header>);
+
+fn known(backend: &Backend) -> Known {
+    (backend.slot, backend.address, backend.proxy)
 }
 
 /// A look at the relay.
@@ -55,7 +64,7 @@ impl<M: Memory> StreamRelay<M> {
     ) {
         self.policy = policy;
         self.bounds = bounds;
-        let before: Vec<(usize, SocketAddr)> = self.backends.list().iter().map(|b| (b.slot, b.address)).collect();
+        let before: Vec<Known> = self.backends.list().iter().map(known).collect();
         self.backends.replace(backends);
         let slots = self.backends.list().iter().map(|backend| backend.slot + 1).max().unwrap_or(0);
         if slots > self.ways.len() {
@@ -65,15 +74,15 @@ impl<M: Memory> StreamRelay<M> {
         for (_, client) in self.clients.iter_mut() {
             client.peer.grants = self.grants.get(client.listener).copied().unwrap_or_default();
         }
-        let known: Vec<(usize, SocketAddr)> = self.backends.list().iter().map(|b| (b.slot, b.address)).collect();
-        for &(slot, _) in known.iter().filter(|backend| !before.contains(backend)) {
+        let after: Vec<Known> = self.backends.list().iter().map(known).collect();
+        for &(slot, ..) in after.iter().filter(|backend| !before.contains(backend)) {
             // What failed was the one before in this slot.
             self.ways[slot].answered();
         }
         let gone: Vec<Token> = self
             .links
             .iter()
-            .filter(|(_, link)| !known.contains(&(link.slot, link.address)))
+            .filter(|(_, link)| !after.contains(&(link.slot, link.address, link.proxy)))
             .map(|(token, _)| token)
             .collect();
         for token in gone {

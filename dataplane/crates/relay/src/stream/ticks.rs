@@ -6,6 +6,7 @@ use engine::{BackendCount, Io, Memory};
 use super::flows::Kind;
 use super::link::Link;
 use super::orders::Kind as OrderKind;
+use super::owned::IDLE;
 use super::{StreamRelay, Token};
 use crate::backends::Outcome;
 
@@ -30,7 +31,7 @@ impl<M: Memory> StreamRelay<M> {
             let Some(flow) = self.flows.get(token) else { continue };
             let (link_token, id, client, sent) = (flow.link, flow.id, flow.client, flow.sent);
             if flow.kind == (Kind::Transfer { started: true }) {
-                self.end_transfer(link_token);
+                self.end_link(link_token);
                 self.close_after_transfer(client, now);
                 continue;
             }
@@ -41,10 +42,12 @@ impl<M: Memory> StreamRelay<M> {
             self.give_up(token, Outcome::TimedOut, now);
             let Some(link) = self.links.get_mut(link_token) else { continue };
             let many_late = link.give_up(id);
-            if !link.open || link.heard <= sent || link.transfer.is_some() {
+            if !link.open || link.heard <= sent || link.transfer {
                 dead.push(link_token);
             } else if many_late {
                 self.retire(link_token);
+            } else {
+                self.close_if_spent(link_token);
             }
         }
         // Nothing came on these since the query was sent: what else waits there has better chances elsewhere.
@@ -82,11 +85,11 @@ impl<M: Memory> StreamRelay<M> {
     }
 
     fn close_idle_links(&mut self, now: u64) {
-        let is_idle = |heard: u64| now.saturating_sub(heard) >= self.bounds.idle;
+        let longest = |link: &Link| if link.owner.is_some() { self.bounds.idle.min(IDLE) } else { self.bounds.idle };
         let idle: Vec<Token> = self
             .links
             .iter()
-            .filter(|(_, link)| link.live() == 0 && is_idle(link.heard))
+            .filter(|(_, link)| link.live() == 0 && now.saturating_sub(link.heard) >= longest(link))
             .map(|(token, _)| token)
             .collect();
         for token in idle {

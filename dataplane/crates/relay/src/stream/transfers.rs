@@ -28,7 +28,9 @@ impl<M: Memory> StreamRelay<M> {
     /// Whether a link has brought so much of a transfer that it must not be read until that was written.
     pub(super) fn fill(&mut self, token: Token) -> bool {
         let Some(link) = self.links.get_mut(token) else { return false };
-        let Some(client) = link.transfer.and_then(|client| self.clients.get(client)) else { return false };
+        let Some(client) = link.owner.filter(|_| link.transfer).and_then(|client| self.clients.get(client)) else {
+            return false;
+        };
         let pause = !link.full && !link.paused && client.out.len() >= WRITE_AT_ONCE;
         link.full |= pause;
         pause
@@ -44,8 +46,8 @@ impl<M: Memory> StreamRelay<M> {
     }
 
     /// The client of a transfer is slow, or takes again.
-    pub(super) fn pause_link(&mut self, token: Token, paused: bool, now: u64) {
-        let Some(link) = self.links.get_mut(token) else { return };
+    pub(super) fn pause_transfer(&mut self, token: Token, paused: bool, now: u64) {
+        let Some(link) = self.links.get_mut(token).filter(|link| link.transfer) else { return };
         link.paused = paused;
         if link.open && !link.full {
             self.outbox.order(if paused { OrderKind::PauseLink } else { OrderKind::ResumeLink }, token);
@@ -56,8 +58,8 @@ impl<M: Memory> StreamRelay<M> {
         }
     }
 
-    /// End a transfer whose client is gone, or that is over.
-    pub(super) fn end_transfer(&mut self, token: Token) {
+    /// End a link whose client is gone, or whose transfer is over.
+    pub(super) fn end_link(&mut self, token: Token) {
         let Some(link) = self.links.get(token) else { return };
         let flows: Vec<Token> = link.pending.values().filter_map(Waiting::flow).collect();
         for flow in flows {

@@ -1,6 +1,7 @@
 //! A relay on a bench: the test is the event loop, the clients, the backends and the clock.
 
 mod links;
+mod owned;
 mod queries;
 mod random;
 mod transfers;
@@ -11,12 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use engine::{Act, Client as Peer, Grants, Io, Layout, Policy, PolicySpec, Totals};
+use wire::proxy::Protocol;
 use wire::{Reason, Transport, opcode, qtype, rcode};
 
 use super::frames::{Frames, Longest, Take};
 use super::orders::Kind;
 use super::{Bounds, Ending, Side, StreamRelay, Token};
-use crate::backends::Backend;
+use crate::backends::{Backend, Header};
 use crate::tally::Tally;
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -29,6 +31,7 @@ pub const BOUNDS: Bounds = Bounds {
     connections_per_client: 4,
     in_flight: 4,
     backend_connections: 2,
+    proxied_connections: 3,
 };
 
 /// Time-out of the backends here.
@@ -43,6 +46,8 @@ pub struct Bench {
     /// What was written, in whole messages, to each client and each link; taken by `got` and `asked`.
     clients: HashMap<Token, Received>,
     links: HashMap<Token, Received>,
+    /// What the headers of links said: source and destination.
+    pub headers: Vec<(Token, SocketAddr, SocketAddr)>,
     /// Links that were ordered and not closed.
     pub open_links: Vec<(Token, usize)>,
     memory: Arc<Vec<AtomicU64>>,
@@ -81,6 +86,11 @@ pub fn backend(slot: usize) -> Backend {
     }
 }
 
+pub fn proxied(slot: usize) -> Backend {
+    let protocol = if slot == 0 { Protocol::V2 } else { Protocol::V1 };
+    Backend { proxy: Some(Header { protocol, checksum: slot == 0 }), ..backend(slot) }
+}
+
 pub fn policy() -> Arc<Policy> {
     let spec = PolicySpec { zones: vec![b"\x04test\x00".to_vec()], ..PolicySpec::default() };
     Arc::new(Policy::new(spec).unwrap())
@@ -92,18 +102,28 @@ impl Bench {
     }
 
     pub fn with(backends: usize, bounds: Bounds) -> Self {
+        Self::towards((0..backends).map(backend).collect(), bounds)
+    }
+
+    /// A bench whose backends want a PROXY header.
+    pub fn proxied(backends: usize, bounds: Bounds) -> Self {
+        Self::towards((0..backends).map(proxied).collect(), bounds)
+    }
+
+    pub fn towards(backends: Vec<Backend>, bounds: Bounds) -> Self {
         let layout = Layout::new(1, 64).unwrap();
         let memory: Arc<Vec<AtomicU64>> = Arc::new((0..layout.words()).map(|_| AtomicU64::new(0)).collect());
         layout.create(&memory, &[7; 32]).unwrap();
         let tally = Tally::new(Arc::clone(&memory), 0, Transport::Tcp).unwrap();
         let mut relay = StreamRelay::new(tally, policy(), bounds).unwrap();
-        relay.configure(policy(), bounds, (0..backends).map(backend).collect(), vec![ALL, Grants::default()], SECOND);
+        relay.configure(policy(), bounds, backends, vec![ALL, Grants::default()], SECOND);
         Bench {
             relay,
             now: SECOND,
             orders: Vec::new(),
             clients: HashMap::new(),
             links: HashMap::new(),
+            headers: Vec::new(),
             open_links: Vec::new(),
             memory,
             layout,
@@ -164,11 +184,18 @@ impl Bench {
     }
 
     fn flush_once(&mut self) {
-        let (clients, links) = (&mut self.clients, &mut self.links);
-        let orders = self.relay.flush(self.now, |side, token, bytes| {
-            let list = if side == Side::Client { &mut *clients } else { &mut *links };
-            list.entry(token).or_default().take(bytes);
-        });
+        let mut written = Vec::new();
+        let orders = self.relay.flush(self.now, |side, token, bytes| written.push((side, token, bytes.to_vec())));
+        for (side, token, mut bytes) in written {
+            let list = if side == Side::Client { &mut self.clients } else { &mut self.links };
+            let header = self.relay.links.get(token).filter(|_| side == Side::Link).and_then(|link| link.proxy);
+            if let Some(Header { protocol, .. }) = header.filter(|_| !list.contains_key(&token)) {
+                let header = protocol.parse(&bytes).unwrap().expect("a whole header before the first query");
+                self.headers.push((token, header.source.unwrap(), header.destination.unwrap()));
+                bytes.drain(..header.length);
+            }
+            list.entry(token).or_default().take(&bytes);
+        }
         for order in orders {
             match order.kind {
                 Kind::Connect => self.open_links.push((order.token, order.slot)),

@@ -107,6 +107,11 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 0..80)
 }
 
+/// Backends of which the one in slot `named` wants a PROXY header.
+fn mixed(count: usize, named: usize) -> Vec<Backend> {
+    (0..count).map(|slot| if slot == named { proxied(slot) } else { backend(slot) }).collect()
+}
+
 /// The bench, with what a random walk has to remember.
 struct Walk {
     bench: Bench,
@@ -175,7 +180,7 @@ impl Walk {
             Event::LoseLink(number) => self.link(number).into_iter().for_each(|token| self.bench.lose(token)),
             Event::Health(slot, healthy) => self.bench.relay.set_health(slot, healthy, now),
             Event::Reload(count) => {
-                let backends = (0..count).map(backend).collect();
+                let backends = mixed(count, count % 2);
                 self.bench.relay.configure(policy(), BOUNDS, backends, vec![ALL, Grants::default()], now);
             }
             Event::Wait(time) => self.bench.wait(time),
@@ -200,6 +205,8 @@ impl Walk {
         let status = self.bench.relay.status();
         assert_eq!((status.clients, status.in_flight, status.transfers, status.buffered), (0, 0, 0, 0));
         assert_eq!(status.links, 0, "idle links are closed");
+        assert_eq!(self.bench.relay.waiting, 0);
+        assert!(self.bench.relay.ways.iter().all(|way| way.places() == 0 && way.waiting.is_empty()));
         assert!(self.bench.relay.backends().iter().all(|backend| backend.outstanding == 0));
         let io = |what| self.bench.io(what);
         assert_eq!(io(Io::ConnectionsAccepted), io(Io::ConnectionsClosed));
@@ -221,13 +228,15 @@ proptest! {
 
     /// No order of events panics, loses count of a message, or leaves anything behind.
     #[test]
-    fn the_books_balance_after_any_events(events in events()) {
-        let mut walk = Walk { bench: Bench::new(2), clients: Vec::new(), asked: Vec::new() };
+    fn the_books_balance_after_any_events(events in events(), named in 0..3usize) {
+        let bounds = Bounds { proxied_connections: 1, ..BOUNDS };
+        let mut walk = Walk { bench: Bench::towards(mixed(2, named), bounds), clients: Vec::new(), asked: Vec::new() };
         for event in events {
             walk.step(event);
             prop_assert!(walk.bench.totals().balanced());
             let status = walk.bench.relay.status();
             prop_assert!(status.clients <= BOUNDS.connections);
+            prop_assert!(walk.bench.relay.ways.iter().all(|way| way.places() <= BOUNDS.proxied_connections));
             prop_assert!(status.in_flight <= BOUNDS.connections * BOUNDS.in_flight + 64);
         }
         walk.end();
