@@ -36,3 +36,11 @@ pub(crate) fn hash(name: &[u8], seed: u64) -> u64 {
     state = fold((word as u64 | CASE) ^ FIRST ^ seed, ((word >> 64) as u64 | CASE) ^ state);
     fold(state ^ SECOND, SECOND)
 }
+
+/// Goes on with the sum of a file by 16 bytes.
+#[inline]
+pub(crate) const fn chain(state: u64, piece: &[u8; 16]) -> u64 {
+    let word = u128::from_le_bytes(*piece);
+    // The sum itself is added, so that a factor of zero doesn't wipe out what came before.
+    fold(word as u64 ^ FIRST, (word >> 64) as u64 ^ SECOND ^ state).wrapping_add(state.rotate_left(23))
+}

@@ -6,6 +6,8 @@
 //! ```
 //! A look-up walks the labels of the name from the left and looks only where some entry has as many labels.
 
+use std::io::{self, Write};
+
 use wire::name::{MAX_LABELS, equal, labels, skip_plain};
 
 use crate::error::SetError;
@@ -259,17 +261,21 @@ impl NameBuilder {
         Ok(())
     }
 
-    /// Writes the names behind what `into` holds and says where they lie.
-    pub(crate) fn write(mut self, into: &mut Vec<u8>) -> Result<Names, SetError> {
-        let offset = into.len();
+    /// How many different names there are.
+    pub(crate) const fn len(&self) -> u32 {
+        self.shape.entries
+    }
+
+    /// Writes the set and says what a look-up has to know. It lies where `into` stood.
+    pub(crate) fn write(mut self, into: &mut dyn Write) -> io::Result<Shape> {
         if self.shape.entries == 0 {
-            (self.shape.places, self.records) = (0, Vec::new());
-            self.places.clear();
+            return Ok(Shape { places: 0, ..self.shape });
         }
-        self.shape.records = u32::try_from(self.records.len()).map_err(|_| SetError::Full)?;
-        into.extend(std::mem::take(&mut self.places));
-        into.extend(std::mem::take(&mut self.records));
-        Ok(Names::place(offset, self.shape).ok_or(SetError::Full)?.0)
+        self.shape.records = u32::try_from(self.records.len()).map_err(|_| io::Error::other(SetError::Full))?;
+        into.write_all(&self.places)?;
+        drop(self.places);
+        into.write_all(&self.records)?;
+        Ok(self.shape)
     }
 }
 
@@ -297,7 +303,8 @@ impl NameSet {
             builder.add(name.as_ref(), scope, value)?;
         }
         let mut memory = Vec::new();
-        let place = builder.write(&mut memory)?;
+        let shape = builder.write(&mut memory).map_err(|_| SetError::Full)?;
+        let (place, _) = Names::place(0, shape).ok_or(SetError::Full)?;
         Ok(Self { place, memory: memory.into_boxed_slice() })
     }
 

@@ -1,5 +1,6 @@
 //! Sets of address prefixes; the longest that an address lies in counts.
 
+use std::io::{self, Write};
 use std::net::IpAddr;
 
 use crate::error::SetError;
@@ -13,6 +14,11 @@ pub(crate) struct PrefixBuilder {
 }
 
 impl PrefixBuilder {
+    /// How many prefixes were put in.
+    pub(crate) const fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
     pub(crate) fn add(&mut self, address: IpAddr, bits: u8, value: u32) -> Result<(), SetError> {
         if value == NONE {
             return Err(SetError::Value);
@@ -23,20 +29,27 @@ impl PrefixBuilder {
         }
     }
 
-    /// Writes the prefixes behind what `into` holds and says where they lie.
-    pub(crate) fn write(mut self, into: &mut Vec<u8>) -> Result<Prefixes, SetError> {
-        let (first, second);
-        let offset = into.len();
-        let (starts, values, count4) = ranges::flatten(&mut self.v4);
-        (self.v4, first) = (Vec::new(), u32::try_from(starts.len()).map_err(|_| SetError::Full)?);
-        ranges::write(&starts, &values, into);
-        let (starts, values, count6) = ranges::flatten(&mut self.v6);
-        second = u32::try_from(starts.len()).map_err(|_| SetError::Full)?;
-        drop(self);
-        ranges::write(&starts, &values, into);
-        let count = u32::try_from(count4 + count6).map_err(|_| SetError::Full)?;
-        Ok(Prefixes::place(offset, Counts { v4: first, v6: second, entries: count }).ok_or(SetError::Full)?.0)
+    /// Writes the set and says how large its parts are. It lies where `into` stood.
+    pub(crate) fn write(self, into: &mut dyn Write) -> io::Result<Counts> {
+        let (mut v4, mut v6) = (self.v4, self.v6);
+        let mut counts = Counts::default();
+        let (starts, values, entries) = ranges::flatten(&mut v4);
+        drop(v4);
+        counts.v4 = count(starts.len())?;
+        counts.entries = count(entries)?;
+        ranges::write(&starts, &values, into)?;
+        drop((starts, values));
+        let (starts, values, entries) = ranges::flatten(&mut v6);
+        drop(v6);
+        counts.v6 = count(starts.len())?;
+        counts.entries = count(entries + counts.entries as usize)?;
+        ranges::write(&starts, &values, into)?;
+        Ok(counts)
     }
+}
+
+fn count(number: usize) -> io::Result<u32> {
+    u32::try_from(number).map_err(|_| io::Error::other(SetError::Full))
 }
 
 fn push<N: Number>(entries: &mut Vec<Entry<N>>, number: N, bits: u8, value: u32) -> Result<(), SetError> {
@@ -99,7 +112,8 @@ impl PrefixSet {
             builder.add(address, bits, value)?;
         }
         let mut memory = Vec::new();
-        let place = builder.write(&mut memory)?;
+        let counts = builder.write(&mut memory).map_err(|_| SetError::Full)?;
+        let (place, _) = Prefixes::place(0, counts).ok_or(SetError::Full)?;
         Ok(Self { place, memory: memory.into_boxed_slice() })
     }
 

@@ -9,6 +9,7 @@
 //! Levels lie in memory from 0 up, each filled to whole blocks with the largest number, the values behind them. A look-up
 //! reads one block of each level: one million ranges take five. The first start is always 0.
 
+use std::io::{self, Write};
 use std::marker::PhantomData;
 
 use crate::flat;
@@ -26,7 +27,7 @@ pub(crate) trait Number: Copy + Ord {
     const BITS: u8;
     const ZERO: Self;
     const MAX: Self;
-    fn write(self, into: &mut Vec<u8>);
+    fn write(self, into: &mut dyn Write) -> io::Result<()>;
     /// How many of the starts in `block` are not above `self`. `block` is a whole number of starts.
     fn rank(self, block: &[u8]) -> usize;
     /// The number behind this one, if there is one.
@@ -43,8 +44,8 @@ macro_rules! number {
             const ZERO: Self = 0;
             const MAX: Self = Self::MAX;
 
-            fn write(self, into: &mut Vec<u8>) {
-                into.extend(self.to_le_bytes());
+            fn write(self, into: &mut dyn Write) -> io::Result<()> {
+                into.write_all(&self.to_le_bytes())
             }
 
             #[inline]
@@ -113,20 +114,24 @@ impl<N: Number> Ranges<N> {
     }
 }
 
-/// Writes the map of `starts` and their `values` behind what `into` holds.
-pub(crate) fn write<N: Number>(starts: &[N], values: &[u32], into: &mut Vec<u8>) {
+/// Writes the map of `starts` and their `values`.
+pub(crate) fn write<N: Number>(starts: &[N], values: &[u32], into: &mut dyn Write) -> io::Result<()> {
     let mut step = 1;
     while !starts.is_empty() {
         let level = starts.iter().step_by(step);
         let count = level.len();
-        level.for_each(|start| start.write(into));
-        (count..count.next_multiple_of(FAN)).for_each(|_| N::MAX.write(into));
+        for start in level {
+            start.write(into)?;
+        }
+        for _ in count..count.next_multiple_of(FAN) {
+            N::MAX.write(into)?;
+        }
         if count <= FAN {
             break;
         }
         step *= FAN;
     }
-    values.iter().for_each(|value| into.extend(value.to_le_bytes()));
+    values.iter().try_for_each(|value| into.write_all(&value.to_le_bytes()))
 }
 
 /// A prefix with its value.
