@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wire::{Reason, Transport, labelled};
 
+use crate::cookies::Shown;
 use crate::layout::{BACKEND_SLOTS, cells};
 use crate::limits::MAX_LIMITS;
 
@@ -51,6 +52,10 @@ labelled! {
         /// Copies of queries handed to a mirror, and those that could not be.
         MirrorCopies = "mirror-copies",
         MirrorErrors = "mirror-errors",
+        /// Answers that had no OPT, or none that could be changed, for the client's cookie.
+        AnswersWithoutCookie = "answers-without-cookie",
+        /// Answers that with the cookie were too long for the client, which got TC.
+        AnswersCutForCookie = "answers-cut-for-cookie",
         BackendConnects = "backend-connects",
         BackendConnectErrors = "backend-connect-errors",
         BackendConnectionsLost = "backend-connections-lost",
@@ -189,6 +194,12 @@ impl Totals {
     #[must_use]
     pub fn over_limit(&self, index: usize) -> u64 {
         if index < MAX_LIMITS { self.words[cells::LIMITS + index] } else { 0 }
+    }
+
+    /// Messages that showed a cookie in this state, while cookies were on.
+    #[must_use]
+    pub fn cookies(&self, transport: Transport, shown: Shown) -> u64 {
+        self.words[cells::COOKIES + shown.cell(transport)]
     }
 
     /// Buckets that were taken while they still held a debt: the table is too small for the load.

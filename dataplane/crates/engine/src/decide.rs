@@ -7,10 +7,12 @@
 //!   ANY passes the limits that need no question, so that a `drop` limit silences a flood of those too.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
-use wire::{Echo, Fault, Query, Reaction, Reason, Transport, check_query, opcode, qtype, rcode};
+use wire::{Cookie, CookiePlace, Echo, Fault, Query, Reaction, Reason, Transport, check_query, opcode, qtype, rcode};
 
 use crate::blocks::{BlockAction, Blocks};
+use crate::cookies::{Challenge, Cookies, Seen, Shown};
 use crate::counters::Act;
 use crate::limits::{Action, Subject};
 use crate::policy::Policy;
@@ -70,8 +72,29 @@ pub struct Treatment {
     pub pool: u8,
     /// Milliseconds that it waits before it is forwarded; over a stream only.
     pub delay: u16,
+    /// The sender has shown a valid cookie: its address is its own.
+    pub verified: bool,
+    /// The COOKIE option is not for the backend.
+    pub strip_cookie: bool,
+    /// The cookie that is put into the answer.
+    pub cookie: Option<CookieDue>,
     /// Who gets a copy: 1 for the first address of the policy's mirrors; 0 nobody.
     pub mirror: u8,
+}
+
+impl Treatment {
+    /// What a reply of ours to `query` repeats.
+    #[must_use]
+    pub fn echo(&self, query: &Query<'_>) -> Echo {
+        Echo { cookie: self.cookie.map(|due| due.cookie), ..Echo::of(query) }
+    }
+}
+
+/// A cookie that the answer gets, and how long that may be then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CookieDue {
+    pub cookie: Cookie,
+    pub room: NonZeroU16,
 }
 
 /// What to do with a message.
@@ -134,38 +157,48 @@ pub fn decide_blocked<'m>(
         && let Some(hit) = blocks.of_client(client.address)
         && let Some(action) = hit.on(client.transport.is_stream())
     {
-        return blocked(action, check_query(message, client.transport, &policy.checks).ok().as_ref());
+        let query = check_query(message, client.transport, &policy.checks);
+        return blocked(action, query.ok().as_ref().map(Echo::of));
     }
     let case = Case { policy, limits, client, now };
     let query = match check_query(message, client.transport, &policy.checks) {
         Ok(query) => query,
-        Err(fault) => return case.fault(&fault),
+        Err(fault) => return case.fault(&fault, message),
     };
+    let seen = case.see_cookie(message, query.cookie);
+    let echo = || Echo { cookie: seen.reply, ..Echo::of(&query) };
     if let Some(reason) = ungranted(&query, client.grants) {
-        return case.error(reason, rcode::REFUSED, Echo::of(&query));
+        return case.error(reason, rcode::REFUSED, echo());
     }
     let zone = match policy.locate(&query) {
         Place::Zone(index) => Some(index),
         Place::Any => None,
-        Place::Nowhere => return case.error(Reason::NotServed, rcode::REFUSED, Echo::of(&query)),
+        Place::Nowhere => return case.error(Reason::NotServed, rcode::REFUSED, echo()),
     };
     if let Some(blocks) = blocks
         && let Some(hit) = query.question.as_ref().and_then(|question| blocks.of_name(question))
         && let Some(action) = hit.on(client.transport.is_stream())
     {
-        return blocked(action, Some(&query));
+        return blocked(action, Some(echo()));
     }
-    match case.over_limit(Some(&query), zone) {
-        None => Verdict::Forward { query, zone, treatment: Treatment::default() },
-        Some(action) => case.limited(action, Echo::of(&query)),
+    if let Some(action) = case.over_limit(Some(&query), zone, seen.is_verified()) {
+        return case.limited(action, echo(), query.signed);
     }
+    let mut treatment = Treatment::default();
+    if let Some(cookies) = &policy.cookies {
+        if let Some(verdict) = case.challenge(cookies, &query, &seen, echo()) {
+            return verdict;
+        }
+        treatment = cookies.treat(treatment, &query, &seen, client.transport);
+    }
+    Verdict::Forward { query, zone, treatment }
 }
 
 /// What becomes of a message under a block. One that is no query is dropped: there is nothing to repeat in a reply.
-fn blocked(action: BlockAction, query: Option<&Query<'_>>) -> Verdict<'static> {
-    match (action, query) {
-        (BlockAction::Truncate, Some(query)) => {
-            Verdict::Reply { reason: Reason::Blocked, rcode: rcode::NOERROR, truncated: true, echo: Echo::of(query) }
+fn blocked(action: BlockAction, echo: Option<Echo>) -> Verdict<'static> {
+    match (action, echo) {
+        (BlockAction::Truncate, Some(echo)) => {
+            Verdict::Reply { reason: Reason::Blocked, rcode: rcode::NOERROR, truncated: true, echo }
         }
         _ => Verdict::Drop(Reason::Blocked),
     }
@@ -199,15 +232,47 @@ struct Case<'b> {
 }
 
 impl Case<'_> {
-    fn fault(&self, fault: &Fault) -> Verdict<'static> {
+    /// What the message shows of a cookie; nothing while cookies are off.
+    #[inline]
+    fn see_cookie(&self, message: &[u8], place: Option<CookiePlace>) -> Seen {
+        let Some(cookies) = &self.policy.cookies else { return Seen::NOTHING };
+        let seen = match place {
+            Some(place) => cookies.see(message, place, self.client.address, self.now.unix),
+            None => Seen::NOTHING,
+        };
+        self.limits.count_cookie(self.client.transport, seen.shown);
+        seen
+    }
+
+    /// The reply to a query that has to show another cookie, or that asks for nothing else.
+    fn challenge(&self, cookies: &Cookies, query: &Query<'_>, seen: &Seen, echo: Echo) -> Option<Verdict<'static>> {
+        let reply = |reason, rcode, truncated| Some(Verdict::Reply { reason, rcode, truncated, echo });
+        if query.question.is_none() {
+            // A wrong server cookie is told to be wrong (RFC 7873 section 5.4).
+            let is_right = matches!(seen.shown, Shown::Client | Shown::Valid);
+            return reply(Reason::CookieOnly, if is_right { rcode::NOERROR } else { rcode::BADCOOKIE }, false);
+        }
+        if self.client.transport.is_stream() || seen.is_verified() {
+            return None;
+        }
+        match cookies.challenge(query, seen, self.now.clock) {
+            Challenge::None => None,
+            Challenge::Badcookie => reply(Reason::CookieRequired, rcode::BADCOOKIE, false),
+            Challenge::Truncate => reply(Reason::CookieRequired, rcode::NOERROR, true),
+            Challenge::Drop => Some(Verdict::Drop(Reason::CookieRequired)),
+        }
+    }
+
+    fn fault(&self, fault: &Fault, message: &[u8]) -> Verdict<'static> {
         let reason = fault.reason;
+        let echo = || Echo { cookie: self.see_cookie(message, fault.cookie).reply, ..fault.echo() };
         match fault.reaction {
             Reaction::Drop => Verdict::Drop(reason),
-            Reaction::Reply { rcode: rcode::NOERROR, truncated } => match self.over_limit(None, None) {
+            Reaction::Reply { rcode: rcode::NOERROR, truncated } => match self.over_limit(None, None, false) {
                 Some(Action::Drop) => Verdict::Drop(Reason::RateLimited),
-                _ => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated, echo: fault.echo() },
+                _ => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated, echo: echo() },
             },
-            Reaction::Reply { rcode, .. } => self.error(reason, rcode, fault.echo()),
+            Reaction::Reply { rcode, .. } => self.error(reason, rcode, echo()),
         }
     }
 
@@ -224,8 +289,8 @@ impl Case<'_> {
 
     /// The action of the first limit that the message is over. Those before it have been charged.
     #[inline]
-    fn over_limit(&self, query: Option<&Query<'_>>, zone: Option<u32>) -> Option<Action> {
-        let subject = Subject { client: self.client, query, zone, now: self.now.clock };
+    fn over_limit(&self, query: Option<&Query<'_>>, zone: Option<u32>, verified: bool) -> Option<Action> {
+        let subject = Subject { client: self.client, query, zone, verified, now: self.now.clock };
         for (index, limit) in self.policy.limits.iter().enumerate() {
             if limit.is_over(self.limits, &self.policy.zones, &subject) {
                 self.limits.count_over(index);
@@ -237,10 +302,14 @@ impl Case<'_> {
         None
     }
 
-    fn limited(&self, action: Action, echo: Echo) -> Verdict<'static> {
+    fn limited(&self, action: Action, echo: Echo, signed: bool) -> Verdict<'static> {
         let reason = Reason::RateLimited;
         match action {
             Action::Drop | Action::Observe => Verdict::Drop(reason),
+            // With the cookie that comes with it the client passes over UDP too, and saves itself the connection.
+            Action::Truncate if echo.cookie.is_some() && !signed => {
+                Verdict::Reply { reason, rcode: rcode::BADCOOKIE, truncated: false, echo }
+            }
             Action::Truncate => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated: true, echo },
             Action::Refuse => self.error(reason, rcode::REFUSED, echo),
         }

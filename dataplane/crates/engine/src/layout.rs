@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wire::{Reason, Transport};
 
+use crate::cookies::Shown;
 use crate::counters::{Act, BackendCount, Counters, Io, Totals};
 use crate::crowd::{self, Crowd};
 use crate::limits::MAX_LIMITS;
@@ -49,7 +50,7 @@ const MAX_SLOTS: usize = 1 << 28;
 
 /// Offsets within the counters of one worker, in words.
 pub(crate) mod cells {
-    use super::{Act, BACKEND_SLOTS, BackendCount, Io, LINE, MAX_LIMITS, Reason, Transport};
+    use super::{Act, BACKEND_SLOTS, BackendCount, Io, LINE, MAX_LIMITS, Reason, Shown, Transport};
 
     pub const RECEIVED: usize = 0;
     pub const VERDICTS: usize = RECEIVED + Transport::COUNT;
@@ -57,7 +58,8 @@ pub(crate) mod cells {
     pub const IO: usize = ANSWERS + Transport::COUNT * Reason::COUNT;
     pub const BACKENDS: usize = IO + Io::COUNT;
     pub const LIMITS: usize = BACKENDS + BACKEND_SLOTS * BackendCount::COUNT;
-    pub const END: usize = LIMITS + MAX_LIMITS + 1;
+    pub const COOKIES: usize = LIMITS + MAX_LIMITS + 1;
+    pub const END: usize = COOKIES + Transport::COUNT * Shown::COUNT;
     /// Words that the counters of a worker take.
     pub const SIZE: usize = END.next_multiple_of(LINE);
 }

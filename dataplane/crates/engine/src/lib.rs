@@ -14,6 +14,7 @@
 
 mod blocks;
 mod budget;
+mod cookies;
 mod counters;
 mod crowd;
 mod decide;
@@ -28,9 +29,10 @@ mod zones;
 
 pub use blocks::{BlockAction, BlockSpec, Blocks};
 pub use budget::ErrorBudget;
+pub use cookies::{CookieSecret, CookieSpec, MAX_ACCEPTED, Shown, Unverified};
 pub use counters::{Act, BackendCount, Counters, Io, Totals};
 pub use crowd::{Crowd, Crowded, MOST_OF_PREFIX, Room};
-pub use decide::{Client, Grants, Now, Treatment, Verdict, decide, decide_blocked, decide_shed};
+pub use decide::{Client, CookieDue, Grants, Now, Treatment, Verdict, decide, decide_blocked, decide_shed};
 pub use guard::{Guard, GuardSpec, MOST_TIME};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
 pub use limits::{Action, Key, MAX_LIMITS, RateLimit};

@@ -121,6 +121,8 @@ pub(crate) struct Subject<'q, 'm> {
     pub(crate) client: &'q Client<'q>,
     pub(crate) query: Option<&'q Query<'m>>,
     pub(crate) zone: Option<u32>,
+    /// It has shown a valid cookie.
+    pub(crate) verified: bool,
     pub(crate) now: u64,
 }
 
@@ -148,7 +150,8 @@ impl Limit {
     /// Whether `subject` is over this limit. If it is not, its bucket has paid.
     #[inline]
     pub(crate) fn is_over(&self, limits: &Limits<'_>, zones: &Zones, subject: &Subject<'_, '_>) -> bool {
-        if self.action == Action::Truncate && subject.client.transport.is_stream() {
+        // Truncation asks for proof of the address, and this client has given it.
+        if self.action == Action::Truncate && (subject.client.transport.is_stream() || subject.verified) {
             return false;
         }
         let Some(key) = self.key(limits, zones, subject) else {

@@ -6,6 +6,7 @@ use wire::{Checks, Query};
 
 use crate::Treatment;
 use crate::budget::{Budget, ErrorBudget};
+use crate::cookies::{CookieSpec, Cookies};
 use crate::limits::{Limit, MAX_LIMITS, RateLimit};
 use crate::zones::{Place, Zones};
 
@@ -20,6 +21,8 @@ pub struct PolicySpec {
     pub rate_limits: Vec<RateLimit>,
     pub checks: Checks,
     pub error_budget: ErrorBudget,
+    /// Answer and verify DNS cookies; without, the option is none of our business.
+    pub cookies: Option<CookieSpec>,
     /// Where copies of queries may go; at most 255.
     pub mirrors: Vec<SocketAddr>,
 }
@@ -31,6 +34,7 @@ pub struct Policy {
     pub(crate) limits: Vec<Limit>,
     pub(crate) checks: Checks,
     pub(crate) budget: Budget,
+    pub(crate) cookies: Option<Cookies>,
     mirrors: Vec<SocketAddr>,
 }
 
@@ -56,6 +60,7 @@ impl Policy {
             limits,
             checks: spec.checks,
             budget: Budget::compile(spec.error_budget)?,
+            cookies: spec.cookies.as_ref().map(Cookies::new),
             mirrors: spec.mirrors,
         })
     }

@@ -22,9 +22,12 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread::yield_now;
 
 use siphasher::sip::SipHasher13;
+use wire::Transport;
 
+use crate::cookies::Shown;
 use crate::counters::add;
 use crate::gcra::Bucket;
+use crate::layout::cells;
 use crate::limits::MAX_LIMITS;
 
 /// Ways of a set.
@@ -50,7 +53,7 @@ pub(crate) type Set = [AtomicU64; SET_WORDS];
 pub struct Limits<'w> {
     sets: &'w [Set],
     secret: [u64; 2],
-    /// Of this worker: queries over each limit, then evictions.
+    /// Of this worker: queries over each limit, evictions, then what was shown of cookies.
     counts: &'w [AtomicU64],
 }
 
@@ -73,6 +76,14 @@ impl<'w> Limits<'w> {
     #[inline]
     pub(crate) fn count_over(&self, index: usize) {
         if let Some(cell) = self.counts.get(index) {
+            add(cell, 1);
+        }
+    }
+
+    /// Counts what a message showed of a cookie.
+    #[inline]
+    pub(crate) fn count_cookie(&self, transport: Transport, shown: Shown) {
+        if let Some(cell) = self.counts.get(cells::COOKIES - cells::LIMITS + shown.cell(transport)) {
             add(cell, 1);
         }
     }

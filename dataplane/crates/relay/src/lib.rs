@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 pub mod backends;
+mod cookies;
 pub mod ids;
 pub mod question;
 pub mod samples;

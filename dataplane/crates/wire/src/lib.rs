@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod cookie;
 mod labels;
 mod message;
 pub mod name;
@@ -24,6 +25,7 @@ mod records;
 mod reply;
 
 pub use answer::{Answer, check_answer};
+pub use cookie::{COOKIE_OPTION, COOKIE_VERSION, Cookie, CookiePlace, Put, put_cookie, spare_cookie, strip_cookies};
 pub use message::{
     AnyOverUdp, Checks, Choice, Echo, Edns, Fault, HEADER_LEN, Query, Question, Reaction, Transport, class, opcode,
     qtype, rcode,

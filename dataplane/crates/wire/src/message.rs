@@ -1,6 +1,7 @@
 //! The values that the wire check reads and returns.
 
 use crate::Reason;
+use crate::cookie::{Cookie, CookiePlace};
 
 /// Bytes of the header (RFC 1035 section 4.1.1).
 pub const HEADER_LEN: usize = 12;
@@ -50,13 +51,17 @@ pub mod rcode {
     pub const NOTIMP: u16 = 4;
     pub const REFUSED: u16 = 5;
     pub const BADVERS: u16 = 16;
+    pub const BADCOOKIE: u16 = 23;
 }
 
 /// The types that the gateway treats by themselves (RFC 6895 section 3.1).
 pub mod qtype {
+    pub const A: u16 = 1;
     pub const SOA: u16 = 6;
     pub const SIG: u16 = 24;
+    pub const AAAA: u16 = 28;
     pub const OPT: u16 = 41;
+    pub const RRSIG: u16 = 46;
     pub const TKEY: u16 = 249;
     pub const TSIG: u16 = 250;
     pub const IXFR: u16 = 251;
@@ -110,6 +115,8 @@ pub struct Query<'m> {
     /// `None` only for the cookie-only query (RFC 7873 section 5.4).
     pub question: Option<Question<'m>>,
     pub edns: Option<Edns>,
+    /// The COOKIE option, not verified.
+    pub cookie: Option<CookiePlace>,
     /// Carries TSIG or SIG(0), not verified.
     pub signed: bool,
 }
@@ -121,13 +128,15 @@ pub struct Echo {
     pub question_len: u16,
     /// Who asked with EDNS is answered with EDNS (RFC 6891 section 6.1.1).
     pub edns: Option<Edns>,
+    /// What OPT holds besides: the client's cookie and ours.
+    pub cookie: Option<Cookie>,
 }
 
 impl Echo {
     /// What a reply to `query` repeats.
     #[must_use]
     pub fn of(query: &Query<'_>) -> Self {
-        Self { question_len: query.question.map_or(0, |question| question.wire_len()), edns: query.edns }
+        Self { question_len: query.question.map_or(0, |question| question.wire_len()), edns: query.edns, cookie: None }
     }
 }
 
@@ -147,13 +156,15 @@ pub struct Fault {
     pub question_len: u16,
     /// The OPT record, where the pass had come that far.
     pub edns: Option<Edns>,
+    /// Its COOKIE option, not verified.
+    pub cookie: Option<CookiePlace>,
 }
 
 impl Fault {
     /// What a reply to this message repeats.
     #[must_use]
     pub const fn echo(&self) -> Echo {
-        Echo { question_len: self.question_len, edns: self.edns }
+        Echo { question_len: self.question_len, edns: self.edns, cookie: None }
     }
 }
 

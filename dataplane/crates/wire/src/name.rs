@@ -75,6 +75,18 @@ pub fn skip_owner(message: &[u8], start: usize) -> Result<usize, NameFault> {
     }
 }
 
+/// Where the compression pointer leads in which the owner name at `start`, that was read over before, ends, if in one.
+pub(crate) fn pointer(message: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        match *message.get(at)? {
+            0 => return None,
+            length @ 1..=191 => at += 1 + usize::from(length),
+            length => return Some(usize::from(length & 0x3f) << 8 | usize::from(*message.get(at + 1)?)),
+        }
+    }
+}
+
 /// The labels of an uncompressed name in wire form, from the left, without the root.
 #[derive(Clone, Debug)]
 pub struct Labels<'n> {

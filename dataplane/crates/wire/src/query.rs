@@ -59,6 +59,7 @@ pub fn check_query<'m>(message: &'m [u8], transport: Transport, checks: &Checks)
             opcode: header.opcode(),
             question,
             edns: found.edns,
+            cookie: found.cookie,
             signed: found.signed,
         }),
         Err((reason, reaction)) => Err(Fault {
@@ -66,6 +67,7 @@ pub fn check_query<'m>(message: &'m [u8], transport: Transport, checks: &Checks)
             reaction,
             question_len: question.map_or(0, |question| question.wire_len()),
             edns: found.edns,
+            cookie: found.cookie,
         }),
     }
 }
@@ -98,7 +100,7 @@ fn pass<'m>(
     match question {
         Some(question) => check_meaning(question, header.opcode(), transport, checks)?,
         // RFC 7873 section 5.4: a query without a question asks for a server cookie and for nothing else.
-        None if found.cookie => {}
+        None if found.cookie.is_some() => {}
         None => return Err(formerr(Reason::QuestionCount)),
     }
     Ok(header)

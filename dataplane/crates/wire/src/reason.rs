@@ -114,6 +114,10 @@ crate::labelled! {
         UpdateRefused = "update-refused",
         /// Over a rate limit.
         RateLimited = "rate-limited",
+        /// Answered by the gateway: a query for nothing but a cookie (RFC 7873 section 5.4).
+        CookieOnly = "cookie-only",
+        /// A query over UDP without a valid cookie, where one is required.
+        CookieRequired = "cookie-required",
         /// An error reply was due, and the budget of error replies is spent.
         ErrorBudget = "error-budget",
         /// From a blocked prefix, or for a name below a blocked one.

@@ -7,21 +7,20 @@
 //! Everything else is skipped unread: the walk costs a few nanoseconds a record, and a record takes at least 11 bytes,
 //! so the work is bounded by the length of the message whatever the counts claim.
 
+use crate::cookie::{COOKIE, CookiePlace, OPTION_HEAD};
 use crate::message::{Edns, class, qtype};
 use crate::name::skip_owner;
 use crate::reason::Reason;
 
 /// TYPE, CLASS, TTL and RDLEN.
 const FIXED: usize = 10;
-/// The COOKIE option (RFC 7873 section 4).
-const COOKIE: u16 = 10;
 
 /// What the walk found.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Found {
     pub edns: Option<Edns>,
     pub signed: bool,
-    pub cookie: bool,
+    pub cookie: Option<CookiePlace>,
 }
 
 /// Walks over `plain` records of the answer and authority sections and then `additional` ones, from `at`.
@@ -56,18 +55,18 @@ pub fn walk(message: &[u8], mut at: usize, plain: u32, additional: u16, found: &
     Ok(at)
 }
 
-struct Record<'m> {
-    owner_is_root: bool,
-    kind: u16,
+pub(crate) struct Record<'m> {
+    pub owner_is_root: bool,
+    pub kind: u16,
     class: u16,
     ttl: [u8; 4],
     rdata: &'m [u8],
-    end: usize,
+    pub end: usize,
 }
 
 impl<'m> Record<'m> {
     #[inline]
-    fn read(message: &'m [u8], start: usize) -> Result<Self, Reason> {
+    pub fn read(message: &'m [u8], start: usize) -> Result<Self, Reason> {
         let fixed = skip_owner(message, start).map_err(|_| Reason::RecordName)?;
         let behind = message.get(fixed..).ok_or(Reason::RecordCut)?;
         let Some((&[t0, t1, c0, c1, ttl0, ttl1, ttl2, ttl3, l0, l1], data)) = behind.split_first_chunk::<FIXED>()
@@ -97,23 +96,30 @@ fn read_opt(record: &Record<'_>, found: &mut Found) -> Result<(), Reason> {
     }
     let [_, version, flags, _] = record.ttl;
     found.edns = Some(Edns { udp_size: record.class.max(512), version, dnssec_ok: flags & 0x80 != 0 });
-    if version == 0 { read_options(record.rdata, found) } else { Ok(()) }
+    if version == 0 { read_options(record, found) } else { Ok(()) }
 }
 
 /// The lengths must add up exactly: who reads laxly here sees other options than the next server does.
 #[inline]
-fn read_options(mut rest: &[u8], found: &mut Found) -> Result<(), Reason> {
+fn read_options(record: &Record<'_>, found: &mut Found) -> Result<(), Reason> {
+    let mut rest = record.rdata;
     while !rest.is_empty() {
         let Some((&[c0, c1, l0, l1], behind)) = rest.split_first_chunk::<4>() else {
             return Err(Reason::EdnsOptions);
         };
         let length = u16::from_be_bytes([l0, l1]);
         // Of several COOKIE options all but the first are ignored (RFC 7873 section 5.2).
-        if u16::from_be_bytes([c0, c1]) == COOKIE && !found.cookie {
+        if u16::from_be_bytes([c0, c1]) == COOKIE && found.cookie.is_none() {
             if !matches!(length, 8 | 16..=40) {
                 return Err(Reason::EdnsCookie);
             }
-            found.cookie = true;
+            let place = CookiePlace {
+                // A message has at most 65,535 bytes, and the owner is one of them.
+                opt: (record.end - record.rdata.len() - FIXED - 1) as u16,
+                value: (record.end - rest.len() + OPTION_HEAD) as u16,
+                length: length as u8,
+            };
+            found.cookie = Some(place);
         }
         rest = behind.get(usize::from(length)..).ok_or(Reason::EdnsOptions)?;
     }

@@ -1,11 +1,14 @@
 //! A short reply, written in place over the query that it answers: an error, or TC with nothing else.
 
+use crate::cookie::COOKIE_OPTION;
 use crate::message::{Echo, HEADER_LEN};
 
 /// The UDP size that our own OPT names: what passes every path unfragmented (DNS Flag Day 2020).
 pub const OUR_UDP_SIZE: u16 = 1232;
-/// The most that a reply adds behind the echoed question: an OPT without options.
-pub const REPLY_EXTRA: usize = 11;
+/// Bytes of an OPT without options.
+const OPT: usize = 11;
+/// The most that a reply adds behind the echoed question: OPT with a cookie.
+pub const REPLY_EXTRA: usize = OPT + COOKIE_OPTION;
 
 const OPCODE: u16 = 0x7800;
 const RD: u16 = 0x0100;
@@ -17,13 +20,17 @@ const DNSSEC_OK: u8 = 0x80;
 /// Turns the query at the start of `buffer` into a reply with `rcode` (12 bits) and returns its length.
 ///
 /// ID, opcode, RD and CD (RFC 4035 section 3.1.6) stay, QR is set, the question is kept as far as `echo` says,
-/// everything else goes. OPT is added if `echo` has one, with its DO bit (RFC 3225 section 3). Without OPT only the
+/// everything else goes. OPT is added if `echo` has one, with its DO bit (RFC 3225 section 3) and the cookie. Without OPT only the
 /// lower 4 bits of `rcode` can be said. Returns 0, and leaves the buffer alone, if the reply does not fit; a buffer of
 /// `12 + question_len + REPLY_EXTRA` bytes always does.
 #[inline]
 pub fn write_reply(buffer: &mut [u8], echo: Echo, rcode: u16, truncated: bool) -> usize {
     let question_end = HEADER_LEN + usize::from(echo.question_len);
-    let end = question_end + if echo.edns.is_some() { REPLY_EXTRA } else { 0 };
+    let end = match (echo.edns, echo.cookie) {
+        (None, _) => question_end,
+        (Some(_), None) => question_end + OPT,
+        (Some(_), Some(_)) => question_end + REPLY_EXTRA,
+    };
     let Some(reply) = buffer.get_mut(..end) else {
         return 0;
     };
@@ -39,7 +46,12 @@ pub fn write_reply(buffer: &mut [u8], echo: Echo, rcode: u16, truncated: bool) -
         let [size_high, size_low] = OUR_UDP_SIZE.to_be_bytes();
         let upper_rcode = (rcode >> 4) as u8;
         let flags = if edns.dnssec_ok { DNSSEC_OK } else { 0 };
-        opt.copy_from_slice(&[0, 0, 41, size_high, size_low, upper_rcode, 0, flags, 0, 0, 0]);
+        let options = (end - question_end - OPT) as u8;
+        let (head, rest) = opt.split_at_mut(OPT);
+        head.copy_from_slice(&[0, 0, 41, size_high, size_low, upper_rcode, 0, flags, 0, 0, options]);
+        if let Some(cookie) = echo.cookie {
+            rest.copy_from_slice(&cookie.option());
+        }
     }
     end
 }

@@ -3,14 +3,15 @@
 //! An answer is passed on only if a query waits on this link under its ID and it repeats the question (RFC 5452 section
 //! 9.1). One that does not match is counted and dropped. The client gets the bytes as they came, with its own ID.
 
-use engine::{BackendCount, Io, Memory};
-use wire::{Reason, check_answer};
+use engine::{BackendCount, Io, Memory, Treatment};
+use wire::{COOKIE_OPTION, Reason, check_answer};
 
 use super::flows::Kind;
 use super::frames::{End, Longest, Take};
 use super::link::Waiting;
 use super::{Signal, StreamRelay, Token};
 use crate::backends::Outcome;
+use crate::cookies;
 
 impl<M: Memory> StreamRelay<M> {
     /// Bytes of a backend.
@@ -65,6 +66,8 @@ impl<M: Memory> StreamRelay<M> {
             let (address, transport) = (client.peer.address, client.peer.transport);
             self.samples.answer(address, transport, link.slot, (flow.sent, now), message);
         }
+        // One cookie is enough for a transfer: that of its first message.
+        let treatment = if started { Treatment::default() } else { flow.treatment };
         let goes_on = matches!(flow.kind, Kind::Transfer { .. }) && (answer.rcode == 0 || started);
         if goes_on {
             flow.kind = Kind::Transfer { started: true };
@@ -78,11 +81,11 @@ impl<M: Memory> StreamRelay<M> {
                 self.flows.recycle(flow.query);
             }
         }
-        let passed = self.owe(client, now, |out| {
-            out.extend_from_slice(&(message.len() as u16).to_be_bytes());
-            out.extend_from_slice(&client_id.to_be_bytes());
-            out.extend_from_slice(&message[2..]);
-        });
+        let mut lack = None;
+        let passed = self.owe(client, now, |out| lack = add_answer(out, message, client_id, &treatment));
+        if let Some(lack) = lack {
+            self.tally.io(lack, 1);
+        }
         if !passed {
             return Err(Reason::AnswerClientGone);
         }
@@ -90,4 +93,20 @@ impl<M: Memory> StreamRelay<M> {
         self.close_if_done(client, now);
         Ok(())
     }
+}
+
+/// Append the framed answer under the client's ID, with its cookie. Returned is what else is to be counted.
+fn add_answer(out: &mut Vec<u8>, message: &[u8], client_id: u16, treatment: &Treatment) -> Option<Io> {
+    let start = out.len();
+    out.extend_from_slice(&(message.len() as u16).to_be_bytes());
+    out.extend_from_slice(&client_id.to_be_bytes());
+    out.extend_from_slice(&message[2..]);
+    if treatment.cookie.is_none() {
+        return None;
+    }
+    out.resize(out.len() + COOKIE_OPTION, 0);
+    let (length, lack) = cookies::finish(&mut out[start + 2..], message.len(), treatment);
+    out.truncate(start + 2 + length);
+    out[start..start + 2].copy_from_slice(&(length as u16).to_be_bytes());
+    lack
 }

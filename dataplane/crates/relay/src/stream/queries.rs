@@ -100,7 +100,7 @@ impl<M: Memory> StreamRelay<M> {
             Verdict::Forward { query, treatment, .. } => match self.forward(token, message, &query, treatment, now) {
                 Ok(()) => (Act::Forward, Reason::Ok),
                 Err(reason) => {
-                    self.owe(token, now, |out| add_reply(out, message, Echo::of(&query), rcode::SERVFAIL, false));
+                    self.owe(token, now, |out| add_reply(out, message, treatment.echo(&query), rcode::SERVFAIL, false));
                     (Act::Reply, reason)
                 }
             },

@@ -1,7 +1,7 @@
 //! From a decided query to a link: which backend, which connection, which ID.
 
 use engine::{BackendCount, Io, Memory, Treatment};
-use wire::{Echo, Query, Reason, opcode, qtype, rcode};
+use wire::{Query, Reason, opcode, qtype, rcode};
 
 use super::flows::{Flow, Kind};
 use super::link::{Link, Waiting};
@@ -10,6 +10,7 @@ use super::owned::{NOWHERE, Room};
 use super::queries::add_reply;
 use super::{MOST_TRANSFERS, MOST_TRANSFERS_EACH, StreamRelay, Token};
 use crate::backends::{Backend, Outcome};
+use crate::cookies;
 
 /// A backend's next link is opened when the others have so many queries waiting: few links make large writes, several
 /// let a backend with many processes use them.
@@ -67,12 +68,12 @@ impl<M: Memory> StreamRelay<M> {
         {
             return Err(Reason::TooManyInFlight);
         }
-        let flow = Flow {
+        let mut flow = Flow {
             client,
             client_id: query.id,
             question: self.fingerprints.of(query.question.as_ref()),
             treatment,
-            echo: Echo::of(query),
+            echo: treatment.echo(query),
             query: self.flows.copy(message),
             kind,
             link: NOWHERE,
@@ -82,6 +83,10 @@ impl<M: Memory> StreamRelay<M> {
             deadline: NOT_YET,
             failures: 0,
         };
+        if let Some(place) = query.cookie.filter(|_| treatment.cookie.is_some()) {
+            let length = cookies::prepare(&mut flow.query, place, &treatment);
+            flow.query.truncate(length);
+        }
         let token = self.flows.insert(flow);
         if let Some(to) = self.policy.mirror(treatment) {
             self.outbox.copy(to, message);

@@ -12,6 +12,7 @@ use wire::{Reason, Transport, check_answer};
 use super::sending::{self, Datagram};
 use super::{BackendSocket, ROUNDS, UdpRelay};
 use crate::backends::Outcome;
+use crate::cookies;
 use crate::sys::{self, Arrival, BATCH};
 
 /// An answer on its way to a client.
@@ -91,9 +92,13 @@ impl<M: Memory> UdpRelay<M> {
         let flow = self.flows.remove(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
         message[..2].copy_from_slice(&flow.client_id.to_be_bytes());
         self.samples.answer(flow.client.ip(), Transport::Udp, flow.backend, (flow.sent, now), message);
+        let (length, lack) = cookies::finish(self.answers.slot(slot), arrival.length, &flow.treatment);
+        if let Some(lack) = lack {
+            self.tally.io(lack, 1);
+        }
         self.tally.backend(flow.backend, BackendCount::Answers);
         self.ended(&flow, Outcome::Answered);
-        let datagram = Datagram { to: flow.client, local: flow.local, slot, length: arrival.length };
+        let datagram = Datagram { to: flow.client, local: flow.local, slot, length };
         Ok(Return { listener: flow.listener, datagram })
     }
 

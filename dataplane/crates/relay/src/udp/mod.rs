@@ -21,7 +21,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use engine::{BACKEND_SLOTS, BackendCount, Blocks, Grants, Io, Memory, Policy};
-use wire::{REPLY_EXTRA, Reason, UDP_MAX};
+use wire::{COOKIE_OPTION, REPLY_EXTRA, Reason, UDP_MAX};
 
 use crate::backends::{Backend, Backends, Outcome};
 use crate::ids::Ids;
@@ -120,7 +120,7 @@ impl<M: Memory> UdpRelay<M> {
             in_use: [None; 2],
             turn_ends: 0,
             queries: Buffers::new(UDP_MAX, REPLY_EXTRA),
-            answers: Buffers::new(LONGEST_ANSWER, 0),
+            answers: Buffers::new(LONGEST_ANSWER, COOKIE_OPTION),
             arrivals: Vec::with_capacity(BATCH),
             sender: Sender::new(bounds.segmentation),
             replies: Vec::with_capacity(BATCH),

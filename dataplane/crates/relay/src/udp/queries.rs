@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide_blocked};
-use wire::{Echo, Reason, Transport, rcode, write_reply};
+use wire::{Reason, Transport, rcode, write_reply};
 
 use super::flows::Flow;
 use super::sending::{self, Datagram};
 use super::{Listener, ROUNDS, UdpRelay, asked_address};
 use crate::backends::Outcome;
+use crate::cookies;
 use crate::sys::{Arrival, BATCH};
 
 /// A query of the batch that goes to a backend: the slot that it stands in, and what is needed to send it or to take it back.
@@ -102,14 +103,17 @@ impl<M: Memory> UdpRelay<M> {
             Verdict::Forward { query, treatment, .. } => {
                 let question = self.fingerprints.of(query.question.as_ref());
                 let asked = Asked { client_id: query.id, question, treatment };
-                let echo = Echo::of(&query);
+                let echo = treatment.echo(&query);
+                let place = query.cookie.filter(|_| treatment.cookie.is_some());
                 match self.add_flow(listener, arrival, asked, sockets, now) {
                     Ok((to, socket, id)) => {
-                        self.queries.slot(slot)[..2].copy_from_slice(&id.to_be_bytes());
+                        let query = &mut self.queries.slot(slot)[..arrival.length];
+                        query[..2].copy_from_slice(&id.to_be_bytes());
+                        let length = place.map_or(query.len(), |place| cookies::prepare(query, place, &treatment));
                         if let Some(to) = self.policy.mirror(treatment) {
-                            self.copies.push(Datagram { to, local: None, slot, length: arrival.length });
+                            self.copies.push(Datagram { to, local: None, slot, length });
                         }
-                        forward = Some(Forward { slot, length: arrival.length, to, socket, id });
+                        forward = Some(Forward { slot, length, to, socket, id });
                         (Act::Forward, Reason::Ok)
                     }
                     Err(Reason::BackendsDown) => {
