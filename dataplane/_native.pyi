@@ -1,5 +1,6 @@
 """The Rust data plane. One call does a bounded amount of work; nothing here waits, starts a thread or owns a socket."""
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import final
 
@@ -119,6 +120,10 @@ class SharedMemory:
     def over_limit(self, index: int) -> int:
         """Queries over the rate limit of this place in the configuration, whatever its action."""
 
+    def cookies(self) -> list[tuple[str, str, int]]:
+        """What messages showed of a DNS cookie while cookies were on: transport; none, client, valid, expired or bad;
+        and count, where the count is not 0."""
+
     @property
     def limit_evictions(self) -> int:
         """Buckets that gave way to others before they were full again: the table is too small."""
@@ -136,9 +141,11 @@ class Policy:
         checks: tuple[str, str, str, bool],
         error_budget: tuple[int, int],
         mirrors: list[tuple[str, int]] = ...,
+        cookies: Mapping[str, object] | None = None,
     ) -> Policy:
         """Zones in wire form; key, rate, burst, IPv4 and IPv6 prefix length and action of each limit; the words of
-        `[filters.checks]` in its order; the rates of the error budget; where copies of queries may go.
+        `[filters.checks]` in its order; the rates of the error budget; where copies of queries may go;
+        the row of `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.

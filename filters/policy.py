@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dataplane import Policy
+from filters.cookies import cookie_row
 from filters.errors import FilterError
 from filters.names import zone_wire
 from filters.settings import FilterSettings, RateLimit
@@ -43,6 +44,7 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
             ],
             checks=(checks.tc_bit, checks.trailing_bytes, checks.any_over_udp, checks.chaos),
             error_budget=(budget.rate, budget.prefix_rate),
+            cookies=cookie_row(settings.cookies),
         )
     except ValueError as error:
         raise FilterError(f"filters: {error}") from None

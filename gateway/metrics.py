@@ -119,6 +119,12 @@ def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: int) -> Iter
         ((row[:2], row[2]) for row in memory.answers_dropped()),
     )
     yield counter(
+        "ingress_cookies",
+        "What messages from clients showed of a DNS cookie, while cookies are on.",
+        ["transport", "state"],
+        ((row[:2], row[2]) for row in memory.cookies()),
+    )
+    yield counter(
         "ingress_io",
         "What happened on the sockets besides verdicts.",
         ["kind"],

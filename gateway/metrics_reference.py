@@ -52,6 +52,7 @@ _TAIL = """\
 | `verdict` | `forward`, `reply`, `drop`, `shed` |
 | `reason` of verdicts and answers | the reasons of [wire-check.md](wire-check.md) |
 | `kind` | {kinds} |
+| `state` of cookies | `none`; `client`: a client's first; `valid`; `expired`: too old; `bad`: not ours, or another's |
 | `process` | `supervisor`, `ingress-0` and on, `transfer` |
 | `limit` | the place among `[[filters.rate_limits]]`, from 0 |
 | `backend`, `tunnel`, `primary` | the names in the configuration |

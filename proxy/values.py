@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from filters.values import Secret as Secret
+
 Emit = Callable[[str, Mapping[str, object]], None]  # an event's name, such as "tunnel.failed", and its fields
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -115,27 +117,3 @@ class Destination:
     def allows(self, target: Endpoint) -> bool:
         """Whether `target` lies in the prefix and has the port."""
         return target.port == self.port and target.address in self.network
-
-
-class Secret:
-    """Text that must not be seen. Only `reveal` gives it; printing, logging and comparing by repr show nothing."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself, for the one place that needs it."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)

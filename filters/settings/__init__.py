@@ -8,9 +8,10 @@ from msgspec import Meta
 
 from filters.settings.base import Settings
 from filters.settings.checks import Checks, ErrorBudget
+from filters.settings.cookies import Cookies
 from filters.settings.limits import RateLimit
 
-__all__ = ["Checks", "ErrorBudget", "FilterSettings", "RateLimit"]
+__all__ = ["Checks", "Cookies", "ErrorBudget", "FilterSettings", "RateLimit"]
 
 
 class FilterSettings(Settings, frozen=True, kw_only=True):
@@ -26,3 +27,4 @@ class FilterSettings(Settings, frozen=True, kw_only=True):
     ] = 1 << 18
     checks: Checks = Checks()
     error_budget: ErrorBudget = ErrorBudget()
+    cookies: Cookies = Cookies()

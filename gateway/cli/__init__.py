@@ -17,6 +17,7 @@ _COMMANDS = {
     "reload": "gateway.cli.control:reload",
     "exit": "gateway.cli.exits:exit_command",
     "exit-key": "gateway.cli.exits:exit_key",
+    "cookie-secret": "gateway.cli.secrets:cookie_secret",
     "lab": "gateway.lab.command:lab",
 }
 

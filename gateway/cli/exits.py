@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 import msgspec
 
 from gateway.cli.common import fail_config
+from gateway.cli.secrets import hand_over
 from gateway.config import ConfigError, Loaded, load, load_tree
 from gateway.settings import GatewaySettings
 
@@ -96,16 +96,4 @@ def _from_options(options: dict[str, str | list[str]], key_file: str | None, adm
 def exit_key(method: str, output: Path | None) -> None:
     """Make a fresh random key for an exit and its tunnels."""
     key = base64.b64encode(secrets.token_bytes(_KEY_SIZES[method])).decode()
-    if output is None:
-        click.echo(key)
-        return
-    try:
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise click.ClickException(f"{output}: {error.strerror}") from None
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{key}\n")
-    except OSError as error:
-        raise click.ClickException(f"{output}: {error.strerror}") from None
-    click.echo(f"wrote {output}")
+    hand_over(key, output)

@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
+from filters.cookies import secret_bytes
 from filters.errors import FilterError
 from filters.names import zone_wire
-from filters.settings import FilterSettings
+from filters.settings import Cookies, FilterSettings
 from gateway.config.addresses import clashes, doors
 from gateway.config.problems import Key, quote, show_key
 from gateway.config.proxy_checks import proxy_checks
@@ -47,6 +48,7 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from proxy_checks(tables)
     yield from _zones(tables)
     yield from _keys(tables)
+    yield from _cookies(tables, tree)
     yield from _admin(tables, tree)
 
 
@@ -167,6 +169,26 @@ def _keys(tables: Tables) -> Iterator[Fault]:
                 find_method(table.get("method")).key_from_text(table.get("key").reveal())
             except ValueError as error:
                 yield Fault((*key, "key"), "a key that doesn't fit exit.method", str(error))
+
+
+def _cookies(tables: Tables, tree: Tree) -> Iterator[Fault]:
+    for key, table in tables.items():
+        if table.kind is not Cookies:
+            continue
+        places = list(_items(key, table, "accepted_secrets"))
+        if table.get("secret") is not None:
+            places.insert(0, ((*key, "secret"), table.get("secret")))
+        for place, secret in places:
+            try:
+                secret_bytes(secret)
+            except FilterError as error:
+                yield Fault(place, "text that is no cookie secret", str(error))
+        filters = tree.get("filters")
+        written = filters.get("cookies") if isinstance(filters, dict) else None
+        # A secret that is wrong is reported as such: it isn't missing.
+        if isinstance(written, dict) and written and "secret" not in written:
+            right = "set filters.cookies.secret, or leave the table out: without a secret there are no cookies"
+            yield Fault(key, "cookies without a secret", right)
 
 
 def _admin(tables: Tables, tree: Tree) -> Iterator[Fault]:

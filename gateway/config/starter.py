@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from filters.settings import RateLimit
+from filters.settings import Cookies, RateLimit
 from gateway.config.schema import Field, Shape, fields
 from gateway.settings import AdminSettings, GatewaySettings
 from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, Tunnel
@@ -52,6 +52,7 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "key": '{ env = "ZONEGATE_EXIT_KEY" }',
         "allow": '["203.0.113.0/24:53"]',
     },
+    Cookies: {"secret": '{ file = "cookie.secret" }'},
     AdminSettings: {"token": '{ file = "admin.token" }'},
 }
 

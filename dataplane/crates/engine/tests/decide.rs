@@ -241,7 +241,7 @@ fn shedding_is_a_servfail() {
     let bytes = query("a");
     let query = check_query(&bytes, wire::Transport::Udp, &Checks::default()).expect("good");
     let verdict = decide_shed(&query, Reason::BackendsDown);
-    let echo = Echo { question_len: 7, edns: None };
+    let echo = Echo { question_len: 7, ..Echo::default() };
     assert_eq!(verdict, Verdict::Reply { reason: Reason::BackendsDown, rcode: 2, truncated: false, echo });
     assert_eq!(verdict.cell(), (Act::Reply, Reason::BackendsDown));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Act, BACKEND_SLOTS, BackendCount, Io, Layout, LayoutError, Memory, Totals};
+use engine::{Act, BACKEND_SLOTS, BackendCount, Io, Layout, LayoutError, Memory, Shown, Totals};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use relay::sys;
@@ -96,6 +96,14 @@ impl SharedMemory {
 
     fn over_limit(&self, index: usize) -> PyResult<u64> {
         Ok(self.totals()?.over_limit(index))
+    }
+
+    /// Transport, what was shown, count.
+    fn cookies(&self) -> PyResult<Vec<(&'static str, &'static str, u64)>> {
+        let totals = self.totals()?;
+        let all = Transport::ALL.iter().flat_map(|&transport| Shown::ALL.iter().map(move |&shown| (transport, shown)));
+        let rows = all.map(|(transport, shown)| (transport.label(), shown.label(), totals.cookies(transport, shown)));
+        Ok(rows.filter(|row| row.2 > 0).collect())
     }
 
     #[getter]

@@ -6,8 +6,8 @@ use common::{Message, opcode, option};
 use proptest::prelude::*;
 use wire::name::{MAX_NAME, equal, labels, lowercase, skip_owner, skip_plain};
 use wire::{
-    AnyOverUdp, Checks, Choice, HEADER_LEN, REPLY_EXTRA, Reaction, Reason, Transport, check_answer, check_query,
-    write_reply,
+    AnyOverUdp, COOKIE_OPTION, Checks, Choice, Cookie, Echo, HEADER_LEN, REPLY_EXTRA, Reaction, Reason, Transport,
+    check_answer, check_query, write_reply,
 };
 
 fn transports() -> impl Strategy<Value = Transport> {
@@ -134,13 +134,25 @@ proptest! {
 
     /// Every reply that the check asks for can be written, is a response to the message, and passes as an answer.
     #[test]
-    fn replies_are_answers(message in messages(), transport in transports(), checks in checks(), room in 0_usize..40) {
+    fn replies_are_answers(
+        message in messages(),
+        transport in transports(),
+        checks in checks(),
+        room in 0_usize..60,
+        cookie in prop::option::of(Just(Cookie { client: *b"12345678", stamp: [1, 2, 3, 4], tag: *b"87654321" })),
+    ) {
         let Err(fault) = check_query(&message, transport, &checks) else { return Ok(()) };
         let Reaction::Reply { rcode, truncated } = fault.reaction else { return Ok(()) };
         let mut buffer = message.clone();
         buffer.resize(message.len() + room, 0xee);
-        let length = write_reply(&mut buffer, fault.echo(), rcode, truncated);
-        let needed = HEADER_LEN + usize::from(fault.question_len) + if fault.edns.is_some() { REPLY_EXTRA } else { 0 };
+        let echo = Echo { cookie, ..fault.echo() };
+        let length = write_reply(&mut buffer, echo, rcode, truncated);
+        let extra = match (fault.edns, cookie) {
+            (None, _) => 0,
+            (Some(_), None) => REPLY_EXTRA - COOKIE_OPTION,
+            (Some(_), Some(_)) => REPLY_EXTRA,
+        };
+        let needed = HEADER_LEN + usize::from(fault.question_len) + extra;
         if length == 0 {
             prop_assert!(buffer.len() < needed);
             prop_assert!(buffer.starts_with(&message), "what does not fit leaves the buffer alone");
@@ -152,6 +164,9 @@ proptest! {
         prop_assert_eq!(answer.opcode, message[2] >> 3 & 0x0f);
         prop_assert_eq!((u16::from(answer.rcode), answer.truncated), (rcode & 0x0f, truncated));
         prop_assert_eq!(answer.question.map_or(0, |question| question.wire_len()), fault.question_len);
+        if let Some(cookie) = cookie.filter(|_| fault.edns.is_some()) {
+            prop_assert!(buffer[..length].ends_with(&cookie.option()));
+        }
         if let Some(question) = answer.question {
             prop_assert_eq!(question.name, &message[HEADER_LEN..HEADER_LEN + question.name.len()], "0x20 case is kept");
         }

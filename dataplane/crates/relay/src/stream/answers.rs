@@ -101,9 +101,7 @@ fn add_answer(out: &mut Vec<u8>, message: &[u8], client_id: u16, treatment: &Tre
     out.extend_from_slice(&(message.len() as u16).to_be_bytes());
     out.extend_from_slice(&client_id.to_be_bytes());
     out.extend_from_slice(&message[2..]);
-    if treatment.cookie.is_none() {
-        return None;
-    }
+    treatment.cookie?;
     out.resize(out.len() + COOKIE_OPTION, 0);
     let (length, lack) = cookies::finish(&mut out[start + 2..], message.len(), treatment);
     out.truncate(start + 2 + length);

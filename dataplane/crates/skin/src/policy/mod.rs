@@ -1,5 +1,7 @@
 //! The policy: the settings of the filters, compiled once for a reload.
 
+mod cookies;
+
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use wire::{AnyOverUdp, Checks, Choice};
 use crate::memory::SharedMemory;
 use crate::udp::grants;
 use crate::wire::{reply, transport};
+use cookies::CookieRow;
 
 #[pyclass(frozen, module = "dataplane")]
 pub struct Policy {
@@ -30,7 +33,7 @@ type LimitRow = (String, u32, u32, u8, u8, String);
 #[pymethods]
 impl Policy {
     #[new]
-    #[pyo3(signature = (*, zones, pass_all, rate_limits, checks, error_budget, mirrors=Vec::new()))]
+    #[pyo3(signature = (*, zones, pass_all, rate_limits, checks, error_budget, mirrors=Vec::new(), cookies=None))]
     fn new(
         zones: Vec<Vec<u8>>,
         pass_all: bool,
@@ -38,6 +41,7 @@ impl Policy {
         checks: (String, String, String, bool),
         error_budget: (u32, u32),
         mirrors: Vec<(IpAddr, u16)>,
+        cookies: Option<CookieRow>,
     ) -> PyResult<Self> {
         let spec = PolicySpec {
             zones,
@@ -45,6 +49,7 @@ impl Policy {
             rate_limits: rate_limits.into_iter().map(rate_limit).collect::<PyResult<_>>()?,
             checks: read_checks(&checks)?,
             error_budget: ErrorBudget { rate: error_budget.0, prefix_rate: error_budget.1 },
+            cookies: cookies.map(CookieRow::read).transpose()?,
             mirrors: mirrors.into_iter().map(SocketAddr::from).collect(),
         };
         let inner = engine::Policy::new(spec).map_err(PyValueError::new_err)?;
