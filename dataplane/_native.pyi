@@ -295,8 +295,24 @@ class StreamRelay:
                 update.
         """
 
-    def open(self, peer: tuple[str, int], local: tuple[str, int], listener: int, now: int) -> int | None:
-        """A client connected from `peer` to `local`. None: it has to be closed at once, and was counted."""
+    def set_guard(self, row: dict[str, object]) -> None:
+        """Take the bounds of the TCP door; `proxy.ingress.tcp_guard` makes the row.
+
+        Raises:
+            KeyError: the row lacks an item.
+            ValueError: a number is out of range, or an action is none.
+        """
+
+    def accept(self, fd: int, listener: int, now: int, most: int) -> tuple[list[tuple[int, int]], int]:
+        """Take up to `most` connections from a listening socket: the descriptor and token of each. The descriptors are
+        the caller's. Those that are refused are counted, and reset.
+
+        The second item: 0, none waits any more; 1, more may wait; 2, there are no descriptors for those that wait.
+        """
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether the door is in overload mode."""
 
     def client_data(self, token: int, data: bytes, now: int) -> int:
         """Bytes of a client.
@@ -382,7 +398,10 @@ class StreamRelay:
         """Clients that were closed or refused, by reason."""
 
     def status(self) -> dict[str, int]:
-        """Now: clients, links, in-flight, transfers, buffered (bytes). Since the start: resent, given-up (queries)."""
+        """Now: clients, links, in-flight, transfers, buffered (bytes). Since the start: resent, given-up (queries),
+        over-time (reads after which a prefix was over its time). overloaded: 1 in overload mode. uncounted: connections
+        of all workers that no prefix is charged for.
+        """
 
 @final
 class Reading:

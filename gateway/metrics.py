@@ -194,6 +194,18 @@ def _ingress(processes: Sequence[ProcessState]) -> Iterator[Metric]:
     }
     for name, text in gauges.items():
         yield gauge(f"ingress_{name}", text, ["process"], (([p.name], p.body[name]) for p in told))
+    yield gauge(
+        "ingress_tcp_overloaded",
+        "Whether the TCP door is in overload mode.",
+        ["process"],
+        (([p.name], p.body["tcp_overloaded"]) for p in told),
+    )
+    yield counter(
+        "ingress_tcp_over_time",
+        "Reads after which a client prefix was over ingress.tcp.time_limit, whatever the action.",
+        ["process"],
+        (([p.name], p.body["tcp_over_time"]) for p in told),
+    )
     yield counter(
         "ingress_udp_receive_drops",
         "Datagrams that the kernel dropped because a receive buffer was full.",

@@ -15,15 +15,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from msgspec import Struct
 
 from dataplane import Policy, SharedMemory, StreamRelay
 from proxy.ingress.descriptors import is_shortage
 from proxy.ingress.mirrors import MirrorSockets
-from proxy.ingress.sockets import TCP_BACKLOG, ListenerSocket
+from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp_clients import ClientConnection
+from proxy.ingress.tcp_doors import TcpDoors
+from proxy.ingress.tcp_guard import guard_row
 from proxy.ingress.tcp_links import LinkConnection, open_link
 from proxy.ingress.udp import backend_list
 from proxy.settings import IngressSettings, TcpSettings
@@ -44,6 +45,8 @@ class TcpStatus(Struct, frozen=True, kw_only=True):
     resent: int
     given_up: int
     closes: Mapping[str, int]
+    overloaded: bool
+    over_time: int
 
 
 class TcpIngress:
@@ -64,14 +67,15 @@ class TcpIngress:
         on_backend_failure: Callable[[int], None],
         emit: Emit,
         clock: Callable[[], int] = time.monotonic_ns,
+        places: int | None = None,
     ) -> None:
         self.clock = clock
+        self.emit = emit
         self.relay = StreamRelay(memory=memory, worker=worker, policy=policy, bounds=_bounds(settings.tcp))
         self._loop = asyncio.get_running_loop()
         self._on_backend_failure = on_backend_failure
-        self._emit = emit
         # By number of the listener: a reload may name them in another order, the sockets stay.
-        self._doors = [listener.address for listener in settings.listeners]
+        self.doors = [listener.address for listener in settings.listeners]
         self._clients: dict[int, ClientConnection] = {}
         self._links: dict[int, LinkConnection] = {}
         self._connecting: dict[int, asyncio.Task[None]] = {}
@@ -79,7 +83,8 @@ class TcpIngress:
         self._excused: set[int] = set()
         # Clients that take no answers, and how much stood in their write buffer at the last look.
         self._blocked: dict[int, int] = {}
-        self._servers: list[asyncio.Server] = []
+        self._listening = TcpDoors(self, self._loop)
+        self._overloaded = False
         self._flushing = False
         self._empty = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -96,20 +101,20 @@ class TcpIngress:
         }
         self._backends: dict[int, tuple[str, Endpoint]] = {}
         self._mirrors = MirrorSockets()
-        self.reload(settings, slots, policy)
+        self.reload(settings, slots, policy, places)
 
     async def start(self, sockets: Sequence[ListenerSocket]) -> None:
-        """Serve the TCP sockets among `sockets`. They stay the caller's: what is served is a duplicate of each."""
-        for item in sockets:
-            if item.transport == "tcp":
-                server = await self._loop.create_server(
-                    partial(ClientConnection, self, item.listener), sock=item.socket.dup(), backlog=TCP_BACKLOG
-                )
-                self._servers.append(server)
+        """Serve the TCP sockets among `sockets`. They stay the caller's."""
+        self._listening.open(sockets)
         self._tick()
 
-    def reload(self, settings: IngressSettings, slots: Mapping[str, int], policy: Policy) -> None:
-        """Take new settings and a new policy. Clients stay connected; a removed backend answers what it was asked."""
+    def reload(
+        self, settings: IngressSettings, slots: Mapping[str, int], policy: Policy, places: int | None = None
+    ) -> None:
+        """Take new settings and a new policy. Clients stay connected; a removed backend answers what it was asked.
+
+        `places` are the clients that this worker has descriptors for; without it, as many as all workers may have.
+        """
         self._mirrors.open(to.version for to, _ in policy.mirrors)
         self._has_mirrors = bool(policy.mirrors)
         allow: dict[Endpoint, list[str]] = {item.address: list(item.allow) for item in settings.listeners}
@@ -118,9 +123,10 @@ class TcpIngress:
             policy,
             _bounds(settings.tcp),
             backend_list(settings.backends, slots, "tcp"),
-            [allow.get(address, []) for address in self._doors],
+            [allow.get(address, []) for address in self.doors],
             self.clock(),
         )
+        self.relay.set_guard(guard_row(settings.tcp, places))
         self.schedule_flush()
 
     def set_health(self, slot: int, healthy: bool) -> None:
@@ -130,9 +136,7 @@ class TcpIngress:
 
     async def drain(self, grace: float) -> None:
         """Take no new clients, close each when it is owed nothing more, and what is left after `grace` seconds."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        self._listening.close()
         self.relay.drain(self.clock())
         self.schedule_flush()
         try:
@@ -141,14 +145,13 @@ class TcpIngress:
                 async with asyncio.timeout(grace):
                     await self._empty.wait()
         except TimeoutError:
-            self._emit("worker.clients-cut", {"connections": len(self._clients)})
+            self.emit("worker.clients-cut", {"connections": len(self._clients)})
         finally:
             self.close()
 
     def close(self) -> None:
         """Stop everything at once."""
-        for server in self._servers:
-            server.close()
+        self._listening.close()
         if self._timer is not None:
             self._timer.cancel()
         for task in self._connecting.values():
@@ -171,7 +174,15 @@ class TcpIngress:
             resent=state["resent"],
             given_up=state["given-up"],
             closes=self.relay.endings(),
+            overloaded=bool(state["overloaded"]),
+            over_time=state["over-time"],
         )
+
+    def _tell_overload(self) -> None:
+        overloaded = self.relay.overloaded
+        if overloaded != self._overloaded:
+            self._overloaded = overloaded
+            self.emit("ingress.tcp-overload-begins" if overloaded else "ingress.tcp-overload-ends", {})
 
     # What connections report.
 
@@ -259,7 +270,7 @@ class TcpIngress:
                 raise ConnectionAbortedError("the backend was removed")
             await open_link(self, token, address)
         except OSError as error:
-            self._emit("backend.unreachable", {"backend": name, "address": str(address), "error": str(error)})
+            self.emit("backend.unreachable", {"backend": name, "address": str(address), "error": str(error)})
             self._connecting.pop(token, None)
             if is_shortage(error):
                 self._excused.add(slot)
@@ -288,6 +299,8 @@ class TcpIngress:
                 self.relay.client_progressed(token, unsent, now)
             self._blocked[token] = unsent
         self.relay.tick(now)
+        self._listening.wake()
+        self._tell_overload()
         if self.relay.wants_flush:
             self.schedule_flush()
         self._timer = self._loop.call_later(TICK, self._tick)

@@ -26,34 +26,25 @@ NOBODY = (1 << 64) - 1
 
 
 class ClientConnection(asyncio.Protocol):
-    """One accepted connection at the listener of this number."""
+    """An accepted connection that the data plane let in under this token."""
 
-    __slots__ = ("_clock", "_data", "_ingress", "_listener", "_token", "_transport", "write")
+    __slots__ = ("_clock", "_data", "_doomed", "_ingress", "_token", "_transport", "write")
 
-    def __init__(self, ingress: TcpIngress, listener: int) -> None:
+    def __init__(self, ingress: TcpIngress, token: int) -> None:
         self._ingress = ingress
-        self._listener = listener
-        self._token = NOBODY
+        self._token = token
+        self._transport: asyncio.Transport | None = None
+        # It is to be closed before it has a transport.
+        self._doomed = False
         self._clock = ingress.clock
         self._data = ingress.relay.client_data
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is not derived from it
         self.write = self._transport.write
-        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        # Without an address the client is gone already.
-        token = None if not peer or not local else self._open(peer, local)
-        if token is None:
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        if self._doomed:
             self._transport.abort()
-        else:
-            self._token = token
-            self._transport.set_write_buffer_limits(high=HIGH_WATER)
-            self._ingress.add_client(token, self)
-
-    def _open(self, peer: tuple[str, int], local: tuple[str, int]) -> int | None:
-        # A link-local IPv6 address comes with its interface: fe80::1%eth0.
-        ends = [(end[0].partition("%")[0], end[1]) for end in (peer, local)]
-        return self._ingress.relay.open(ends[0], ends[1], self._listener, self._clock())
 
     def data_received(self, data: bytes) -> None:
         signal = self._data(self._token, data, self._clock())
@@ -62,6 +53,8 @@ class ClientConnection(asyncio.Protocol):
 
     def follow(self, signal: int) -> None:
         """Do what the data plane said."""
+        if self._transport is None:
+            return
         if signal & PAUSE:
             self._transport.pause_reading()
         if signal & FLUSH:
@@ -79,8 +72,13 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if self._token != NOBODY:
-            self._ingress.remove_client(self._token)
+        self.forget()
+
+    def forget(self) -> None:
+        """Tell the ingress that it is gone."""
+        token, self._token = self._token, NOBODY
+        if token != NOBODY:
+            self._ingress.remove_client(token)
 
     def pause_writing(self) -> None:
         self._ingress.client_blocked(self._token, True)
@@ -90,18 +88,24 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """Read from the client again."""
-        if not self._transport.is_closing():
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     @property
     def unsent(self) -> int:
         """Bytes that the socket has not taken."""
-        return self._transport.get_write_buffer_size()
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def close(self) -> None:
         """Close when all that was written has left."""
-        self._transport.close()
+        if self._transport is None:
+            self._doomed = True
+        else:
+            self._transport.close()
 
     def abort(self) -> None:
         """Close now."""
-        self._transport.abort()
+        if self._transport is None:
+            self._doomed = True
+        else:
+            self._transport.abort()

@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from dataplane import Policy, SharedMemory
@@ -43,6 +42,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     tcp_connections: int
     tcp_in_flight: int
     tcp_closes: dict[str, int]
+    tcp_overloaded: bool
+    tcp_over_time: int
 
 
 class IngressWorker:
@@ -70,16 +71,16 @@ class IngressWorker:
         self._udp = UdpIngress(
             settings=settings, slots=slots, policy=policy, memory=memory, worker=index, silent=self._health.failed
         )
-        # The loop will have a duplicate of each TCP listener.
-        self._base = count_open() + sum(item.transport == "tcp" for item in sockets)
+        self._base = count_open()
         self._tcp = TcpIngress(
-            settings=self._affordable(settings),
+            settings=settings,
             slots=slots,
             policy=policy,
             memory=memory,
             worker=index,
             on_backend_failure=self._health.failed,
             emit=emit,
+            places=self._places(settings),
         )
 
     async def start(self) -> None:
@@ -101,7 +102,7 @@ class IngressWorker:
         self._udp.reload(settings, slots, policy)  # first: it alone can fail, and then nothing has changed
         self._settings, self._slots, self._health_zone = settings, dict(slots), health_zone
         self._schedule()
-        self._tcp.reload(self._affordable(settings), slots, policy)
+        self._tcp.reload(settings, slots, policy, self._places(settings))
         self._watch()
 
     async def drain(self, grace: float) -> None:
@@ -132,6 +133,8 @@ class IngressWorker:
             tcp_connections=tcp.connections,
             tcp_in_flight=tcp.in_flight,
             tcp_closes=dict(tcp.closes),
+            tcp_overloaded=tcp.overloaded,
+            tcp_over_time=tcp.over_time,
         )
 
     def _schedule(self) -> None:
@@ -141,14 +144,13 @@ class IngressWorker:
         except OSError as error:  # a sandbox may forbid it; the worker only costs more then
             self._emit("worker.scheduling-refused", {"asked": self._settings.scheduling, "error": error.strerror})
 
-    def _affordable(self, settings: IngressSettings) -> IngressSettings:
-        """The settings with as many clients as there are descriptors for."""
+    def _places(self, settings: IngressSettings) -> int:
+        """TCP clients that there are descriptors for."""
         asked, granted = settings.tcp.connections, affordable_clients(settings, self._base)
-        if granted == asked:
-            return settings
-        remedy = f"raise the limit of open files by {asked - granted} (`LimitNOFILE=` of systemd, `ulimit -n`)"
-        self._emit("ingress.descriptors-few", {"asked": asked, "granted": granted, "remedy": remedy})
-        return msgspec.structs.replace(settings, tcp=msgspec.structs.replace(settings.tcp, connections=granted))
+        if granted < asked:
+            remedy = f"raise the limit of open files by {asked - granted} (`LimitNOFILE=` of systemd, `ulimit -n`)"
+            self._emit("ingress.descriptors-few", {"asked": asked, "granted": granted, "remedy": remedy})
+        return granted
 
     def _verify_buffers(self) -> None:
         asked = self._settings.udp.receive_buffer

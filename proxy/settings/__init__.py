@@ -6,8 +6,9 @@ seconds.
 
 from proxy.settings.base import Name, Seconds, Settings
 from proxy.settings.egress import EgressSettings, Exit, Forwarder, Primary, Tunnel
-from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, Listener, TcpSettings, UdpSettings
+from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, Listener, UdpSettings
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
+from proxy.settings.tcp import TcpOverload, TcpSettings
 
 __all__ = [
     "Backend",
@@ -27,6 +28,7 @@ __all__ = [
     "Seconds",
     "Settings",
     "StreamsIn",
+    "TcpOverload",
     "TcpSettings",
     "Tunnel",
     "UdpSettings",

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from proxy.settings.base import Name, Seconds, Settings
 from proxy.settings.proxy_protocol import ProxyIn, ProxyOut
+from proxy.settings.tcp import TcpSettings
 from proxy.values import Endpoint
 
 Grant = Literal["transfer", "notify", "update"]
@@ -27,37 +28,6 @@ class Listener(Settings, frozen=True, kw_only=True):
         Meta(description="AXFR and IXFR (transfer), NOTIFY (notify), UPDATE (update); refused unless named"),
     ] = ()
     proxy_protocol: ProxyIn = ProxyIn()
-
-
-class TcpSettings(Settings, frozen=True, kw_only=True):
-    """`[ingress.tcp]`: bounds on TCP clients, and the connections to the backends."""
-
-    idle_timeout: Annotated[
-        Seconds, Meta(description="close a connection with nothing asked and nothing owed after this")
-    ] = 10.0
-    read_timeout: Annotated[
-        Seconds, Meta(description="a message that has begun must be complete within this (slow-read limit)")
-    ] = 2.0
-    write_timeout: Annotated[
-        Seconds, Meta(description="a client that takes none of its answers for this long is closed")
-    ] = 10.0
-    connections: Annotated[int, Meta(ge=1, le=1_000_000, description="open client connections of one worker")] = 10_000
-    connections_per_client: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="open connections of one address, per worker")
-    ] = 100
-    in_flight: Annotated[
-        int, Meta(ge=1, le=65_000, description="unanswered queries of one connection; more are read later")
-    ] = 100
-    backend_connections: Annotated[int, Meta(ge=1, le=64, description="connections a worker keeps to each backend")] = 2
-    proxied_connections: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=10_000,
-            description="connections of a worker to a backend with a PROXY header, which serve one client each; at the "
-            "bound clients take turns. All workers together must stay below what the backend takes",
-        ),
-    ] = 100
 
 
 class UdpSettings(Settings, frozen=True, kw_only=True):

@@ -21,6 +21,8 @@ WORKER = {
     "tcp_connections": 5,
     "tcp_in_flight": 6,
     "tcp_closes": {"idle": 7, "by-client": 0},
+    "tcp_overloaded": False,
+    "tcp_over_time": 3,
 }
 TRANSFER = {
     "tunnels": [

@@ -92,6 +92,17 @@ class Door:
         self.clients.append(await StreamClient().open(self.address, receive_buffer=receive_buffer))
         return self.clients[-1]
 
+    async def is_refused(self) -> bool:
+        """Whether one more client is turned away; the reset may come before or after it knows that it was connected."""
+        before = self.memory.io()["connections-refused"]
+        try:
+            client = await self.connect()
+        except ConnectionResetError:
+            return self.memory.io()["connections-refused"] > before
+        known = self.memory.io()["connections-accepted"] + before
+        await auntil(lambda: client.lost or self.memory.io()["connections-accepted"] + before > known)
+        return client.lost
+
     async def close(self) -> None:
         """Close the ingress and the clients."""
         self.ingress.close()

@@ -75,7 +75,11 @@ class StreamClient(Stream):
         own.setblocking(False)
         if receive_buffer is not None:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        await loop.sock_connect(own, to)
+        try:
+            await loop.sock_connect(own, to)
+        except OSError:
+            own.close()
+            raise
         await loop.create_connection(lambda: self, sock=own)
         return self
 

@@ -47,6 +47,13 @@ pub struct Guard {
     time: Option<Allowance>,
 }
 
+impl Default for Guard {
+    /// No bounds; connections are counted for each address and each /64.
+    fn default() -> Self {
+        Self { count: Prefix::new(COUNT, 0, (32, 64), 0, 0), connections: None, time: None }
+    }
+}
+
 impl Guard {
     /// # Errors
     /// What is out of range, in words.

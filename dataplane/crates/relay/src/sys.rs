@@ -11,6 +11,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 
+pub mod door;
 #[cfg(test)]
 pub(crate) mod tests;
 

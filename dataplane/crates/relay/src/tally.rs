@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{Act, BackendCount, Counters, Io, Layout, LayoutError, Limits, Memory};
+use engine::{Act, BackendCount, Counters, Crowd, Io, Layout, LayoutError, Limits, Memory};
 use wire::{Reason, Transport};
 
 pub struct Tally<M: Memory> {
@@ -33,6 +33,13 @@ impl<M: Memory> Tally<M> {
     pub fn limits(&self) -> Limits<'_> {
         match self.layout.limits(self.memory.words(), self.worker) {
             Ok(limits) => limits,
+            Err(_) => unreachable!("checked when the tally was made, and the memory never changes its size"),
+        }
+    }
+
+    pub fn crowd(&self) -> Crowd<'_> {
+        match self.layout.crowd(self.memory.words(), self.worker) {
+            Ok(crowd) => crowd,
             Err(_) => unreachable!("checked when the tally was made, and the memory never changes its size"),
         }
     }

@@ -3,6 +3,7 @@
 //! Its classes are described, with types, in `dataplane/_native.pyi`.
 
 mod blocks;
+mod door;
 mod memory;
 mod policy;
 mod samples;

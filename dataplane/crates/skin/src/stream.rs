@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use engine::Client;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -14,6 +13,7 @@ use relay::tally::Tally;
 use wire::Transport;
 
 use crate::blocks::Blocks;
+use crate::door::{GuardRow, accept, guard};
 use crate::memory::SharedMemory;
 use crate::policy::Policy;
 use crate::udp::{BackendRow, backend, grants, nanoseconds};
@@ -61,23 +61,30 @@ impl StreamRelay {
         Ok(())
     }
 
-    fn open(&mut self, peer: (IpAddr, u16), local: (IpAddr, u16), listener: usize, now: u64) -> Option<Token> {
-        let client = Client {
-            address: peer.0.to_canonical(),
-            port: peer.1,
-            local: local.0.to_canonical(),
-            local_port: local.1,
-            transport: Transport::Tcp,
-            grants: Default::default(),
-            listener: listener as u16,
-            tlvs: &[],
-            server_name: &[],
-        };
-        self.relay.open(client, listener, now).ok()
+    /// What the guard of the door allows; see `door`.
+    fn set_guard(&mut self, row: GuardRow) -> PyResult<()> {
+        let (guard, bounds) = guard(&row)?;
+        self.relay.set_guard(guard, bounds);
+        Ok(())
+    }
+
+    #[getter]
+    fn overloaded(&self) -> bool {
+        self.relay.is_overloaded()
+    }
+
+    fn accept(&mut self, fd: i32, listener: usize, now: u64, most: usize) -> (Vec<(i32, Token)>, u8) {
+        accept(&mut self.relay, fd, listener, now, most)
     }
 
     fn client_data(&mut self, token: Token, data: &[u8], now: u64) -> u8 {
-        let signal = self.relay.client_data(token, data, now);
+        if !self.relay.counts_time() {
+            let signal = self.relay.client_data(token, data, now);
+            return self.bits(signal);
+        }
+        let before = sys::door::thread_time();
+        let mut signal = self.relay.client_data(token, data, now);
+        signal.pause |= self.relay.spent(token, sys::door::thread_time().saturating_sub(before), now);
         self.bits(signal)
     }
 
@@ -190,6 +197,9 @@ impl StreamRelay {
             ("buffered", status.buffered as u64),
             ("resent", status.resent),
             ("given-up", status.given_up),
+            ("over-time", status.over_time),
+            ("overloaded", u64::from(status.overloaded)),
+            ("uncounted", status.uncounted),
         ])
     }
 }

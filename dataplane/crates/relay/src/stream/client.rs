@@ -23,12 +23,24 @@ wire::labelled! {
         TooShort = "too-short",
         /// A message longer than its opcode may be.
         TooLarge = "too-large",
-        /// The worker has as many connections as it may.
+        /// The workers have as many connections as they may, or this one has no more descriptors.
         Connections = "connections",
-        /// The client's address has as many connections as it may.
+        /// The client's prefix has as many connections as it may.
         ConnectionsPerClient = "connections-per-client",
         /// The client's prefix is blocked.
         Blocked = "blocked",
+        /// The client's prefix opens connections faster than it may.
+        ConnectionRate = "connection-rate",
+        /// It was idle for longest when another client came and no place was left.
+        MadeRoom = "made-room",
+        /// It has had as many queries as a connection may.
+        Queries = "queries",
+        /// It has lasted as long as a connection may.
+        Lifetime = "lifetime",
+        /// A message came in more and smaller pieces than it may.
+        ManyReads = "many-reads",
+        /// The client's prefix took more of our time than it may.
+        TimeLimit = "time-limit",
         /// What waits for this client or for the backends takes more memory than there is for it.
         Memory = "memory",
         /// The backend's connection that carried a transfer is over, so the client must not wait for more of it.
@@ -41,6 +53,17 @@ wire::labelled! {
 pub struct Client {
     pub peer: Peer<'static>,
     pub listener: usize,
+    /// The key that its prefix is counted under.
+    pub key: u64,
+    pub opened: u64,
+    /// Messages that it has sent.
+    pub queries: u32,
+    /// Reads since its incomplete message began.
+    pub reads: u32,
+    /// It took more time than it may and is not read until then.
+    pub waits: Option<u64>,
+    /// It had to make room: another client has its place already.
+    pub leaving: bool,
     pub frames: Frames,
     /// Answers on their way to the socket.
     pub out: Vec<u8>,
@@ -73,10 +96,16 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(peer: Peer<'static>, listener: usize, now: u64) -> Self {
+    pub fn new(peer: Peer<'static>, listener: usize, key: u64, now: u64) -> Self {
         Client {
             peer,
             listener,
+            key,
+            opened: now,
+            queries: 0,
+            reads: 0,
+            waits: None,
+            leaving: false,
             frames: Frames::default(),
             out: Vec::new(),
             in_flight: 0,
@@ -103,6 +132,16 @@ impl Client {
     /// Whether all that it asked was answered and all answers were handed to its connection.
     pub fn is_owed_nothing(&self) -> bool {
         self.in_flight == 0 && !self.held && self.out.is_empty()
+    }
+
+    /// Whether nothing goes on with it.
+    pub fn is_idle(&self) -> bool {
+        self.is_owed_nothing() && self.begun.is_none() && self.last.is_none() && self.closing.is_none()
+    }
+
+    /// Whether no more queries are taken from it, for a reason of ours.
+    pub fn is_over(&self) -> bool {
+        matches!(self.last, Some(Ending::Queries | Ending::Lifetime))
     }
 
     /// Whether what it is sent leaves. If not, nothing more is asked for it.

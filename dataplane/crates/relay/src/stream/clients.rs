@@ -1,7 +1,5 @@
 //! Clients' connections come, block, end, and are closed.
 
-use std::net::IpAddr;
-
 use engine::{Act, Client as Peer, Io, Memory};
 use wire::Reason;
 
@@ -15,27 +13,17 @@ impl<M: Memory> StreamRelay<M> {
     /// # Errors
     /// Why it has to be closed at once. It is counted.
     pub fn open(&mut self, mut peer: Peer<'static>, listener: usize, now: u64) -> Result<Token, Ending> {
-        let of_address = self.addresses.get(&peer.address).copied().unwrap_or(0);
-        let refusal = if self.draining {
-            Some(Ending::Drained)
-        } else if self.is_dropped(peer.address) {
-            Some(Ending::Blocked)
-        } else if self.clients.len() >= self.bounds.connections {
-            Some(Ending::Connections)
-        } else if of_address >= self.bounds.connections_per_client {
-            Some(Ending::ConnectionsPerClient)
-        } else {
-            None
+        let key = match self.admit(peer.address, now) {
+            Ok(key) => key,
+            Err(ending) => {
+                self.tally.io(Io::ConnectionsRefused, 1);
+                self.endings[ending as usize] += 1;
+                return Err(ending);
+            }
         };
-        if let Some(ending) = refusal {
-            self.tally.io(Io::ConnectionsRefused, 1);
-            self.endings[ending as usize] += 1;
-            return Err(ending);
-        }
         self.tally.io(Io::ConnectionsAccepted, 1);
         peer.grants = self.grants.get(listener).copied().unwrap_or_default();
-        self.addresses.insert(peer.address, of_address + 1);
-        Ok(self.clients.insert(Client::new(peer, listener, now)))
+        Ok(self.clients.insert(Client::new(peer, listener, key, now)))
     }
 
     /// The client will send no more. What is in flight is still answered.
@@ -93,21 +81,12 @@ impl<M: Memory> StreamRelay<M> {
         }
         self.buffered -= client.out.len() + client.unsent;
         self.tally.io(Io::ConnectionsClosed, 1);
-        self.forget_address(client.peer.address);
+        self.free_place(&client);
         self.forget_parked(token, client.parked);
         for link in client.links {
             self.end_link(link);
         }
         self.settle(now);
-    }
-
-    fn forget_address(&mut self, address: IpAddr) {
-        if let Some(count) = self.addresses.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                self.addresses.remove(&address);
-            }
-        }
     }
 
     /// Close a client for a reason of ours.
@@ -144,7 +123,7 @@ impl<M: Memory> StreamRelay<M> {
     }
 
     /// Forget what a client sent and was not yet decided on; the complete messages in it are counted.
-    fn abandon_input(&mut self, token: Token) {
+    pub(super) fn abandon_input(&mut self, token: Token) {
         let Some(client) = self.clients.get_mut(token) else { return };
         let frames = std::mem::take(&mut client.frames);
         client.held = false;

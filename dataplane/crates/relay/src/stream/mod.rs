@@ -24,6 +24,7 @@ mod delays;
 mod flows;
 mod flushing;
 mod frames;
+mod guarding;
 mod link;
 mod links;
 mod orders;
@@ -38,8 +39,7 @@ mod ticks;
 mod transfers;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::net::IpAddr;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use engine::{Blocks, Grants, Memory, Policy};
@@ -52,12 +52,14 @@ use crate::tally::Tally;
 use client::Client;
 use flows::Flows;
 use flushing::WRITE_AT_ONCE;
+use guarding::Door;
 use link::{Link, Way};
 use orders::Outbox;
 use slab::Slab;
 
 pub use client::Ending;
 pub use flushing::Side;
+pub use guarding::{GuardBounds, TimeAction};
 pub use orders::{Kind as OrderKind, Order};
 pub use settings::{Bounds, Status};
 pub use slab::Token;
@@ -97,8 +99,7 @@ pub struct StreamRelay<M: Memory> {
     backends: Backends,
     /// By slot of the backend.
     ways: Vec<Way>,
-    /// Connections of each client address.
-    addresses: HashMap<IpAddr, usize>,
+    door: Door,
     outbox: Outbox,
     /// Clients that wait for room towards the backends, first come first served.
     stalled: VecDeque<Token>,
@@ -127,6 +128,7 @@ impl<M: Memory> StreamRelay<M> {
     /// # Errors
     /// When the kernel has no random bytes.
     pub fn new(tally: Tally<M>, policy: Arc<Policy>, bounds: Bounds) -> Result<Self, getrandom::Error> {
+        tally.crowd().clear();
         Ok(StreamRelay {
             tally,
             policy,
@@ -140,7 +142,7 @@ impl<M: Memory> StreamRelay<M> {
             flows: Flows::default(),
             backends: Backends::default(),
             ways: Vec::new(),
-            addresses: HashMap::new(),
+            door: Door::default(),
             outbox: Outbox::default(),
             stalled: VecDeque::new(),
             revisit: Vec::new(),

@@ -12,14 +12,29 @@ impl<M: Memory> StreamRelay<M> {
     /// Bytes of a client.
     pub fn client_data(&mut self, token: Token, data: &[u8], now: u64) -> Signal {
         self.pump(token, data, now);
+        self.count_read(token, now);
         self.settle(now);
         let more_due = self.clients.get(token).is_some_and(|client| client.begun.is_some());
         Signal { pause: self.stop_if_needed(token), more_due }
     }
 
+    /// See that a message that has begun goes on.
+    fn count_read(&mut self, token: Token, now: u64) {
+        let Some(client) = self.clients.get_mut(token).filter(|client| client.begun.is_some()) else { return };
+        client.reads += 1;
+        if let Some(client) = self.clients.get(token)
+            && !self.progresses(client)
+        {
+            self.close(token, Ending::ManyReads, now);
+        }
+    }
+
     /// Work through a client's new bytes, after those that were kept from before.
     pub(super) fn pump(&mut self, token: Token, data: &[u8], now: u64) {
-        let Some(client) = self.clients.get_mut(token).filter(|client| client.closing.is_none()) else { return };
+        let Some(client) = self.clients.get_mut(token).filter(|client| client.closing.is_none() && !client.is_over())
+        else {
+            return;
+        };
         let longest =
             Longest { update: if client.peer.grants.update { usize::from(u16::MAX) } else { TCP_MAX }, other: TCP_MAX };
         let mut frames = std::mem::take(&mut client.frames);
@@ -41,6 +56,7 @@ impl<M: Memory> StreamRelay<M> {
         client.held = end == End::Held;
         if took {
             client.active = now;
+            client.reads = 0;
         }
         client.begun = match client.begun {
             _ if waiting == 0 || end == End::Held => None,
@@ -49,11 +65,15 @@ impl<M: Memory> StreamRelay<M> {
             Some(begun) if !took => Some(begun),
             _ => Some(now),
         };
+        if client.is_over() {
+            self.abandon_input(token);
+            return self.close_if_done(token, now);
+        }
         match end {
             End::Dry | End::Held if self.buffered > MOST_BUFFERED && waiting > TCP_MAX => {
                 self.close(token, Ending::Memory, now);
             }
-            End::Dry if client.stopped && client.blocked.is_none() => {
+            End::Dry if client.stopped && client.blocked.is_none() && client.waits.is_none() => {
                 client.stopped = false;
                 self.outbox.order(Kind::Resume, token);
                 self.close_if_done(token, now);
@@ -76,9 +96,9 @@ impl<M: Memory> StreamRelay<M> {
 
     /// Decide on one message and carry it out, unless it has to wait.
     fn take_query(&mut self, token: Token, message: &[u8], now: u64) -> Take {
-        let has_room = self.has_room();
+        let (has_room, most_in_flight) = (self.has_room(), self.most_in_flight());
         let Some(client) = self.clients.get_mut(token) else { return Take::Later };
-        if !client.takes_answers() || client.in_flight >= self.bounds.in_flight {
+        if !client.takes_answers() || client.in_flight >= most_in_flight || client.waits.is_some() || client.is_over() {
             return Take::Later;
         }
         if !has_room {
@@ -87,6 +107,10 @@ impl<M: Memory> StreamRelay<M> {
                 self.stalled.push_back(token);
             }
             return Take::Later;
+        }
+        client.queries += 1;
+        if self.door.bounds.queries != 0 && client.queries >= self.door.bounds.queries {
+            client.last.get_or_insert(Ending::Queries);
         }
         self.tally.received(1);
         let (peer, now_both) = (client.peer, Now::new(now, self.offset));

@@ -18,7 +18,7 @@ pub struct Bounds {
     pub read: u64,
     /// A client that takes no answers for this long is closed.
     pub write: u64,
-    /// Clients of the worker, and of one address.
+    /// Clients of all workers, and of one prefix.
     pub connections: usize,
     pub connections_per_client: usize,
     /// Unanswered queries of one client.
@@ -47,6 +47,12 @@ pub struct Status {
     pub buffered: usize,
     pub resent: u64,
     pub given_up: u64,
+    /// Reads after which a client prefix was over its time.
+    pub over_time: u64,
+    /// The door is in overload mode.
+    pub overloaded: bool,
+    /// Connections of all workers that no prefix is charged for.
+    pub uncounted: u64,
     /// Closed clients by `Ending`, in the order of its members.
     pub endings: [u64; Ending::COUNT],
 }
@@ -156,6 +162,9 @@ impl<M: Memory> StreamRelay<M> {
             buffered: self.buffered,
             resent: self.resent,
             given_up: self.given_up,
+            over_time: self.door.over_time,
+            overloaded: self.door.overloaded,
+            uncounted: self.tally.crowd().uncounted(),
             endings: self.endings,
         }
     }

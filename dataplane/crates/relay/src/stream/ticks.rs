@@ -18,6 +18,7 @@ impl<M: Memory> StreamRelay<M> {
         for slot in self.backends.take_silent() {
             self.outbox.failed(slot);
         }
+        self.mind_the_door(now);
         self.close_overdue_clients(now);
         self.close_idle_links(now);
         self.settle(now);
@@ -63,7 +64,7 @@ impl<M: Memory> StreamRelay<M> {
     }
 
     fn close_overdue_clients(&mut self, now: u64) {
-        let bounds = self.bounds;
+        let (bounds, (idle, _)) = (self.bounds, self.patience());
         let mut overdue = Vec::new();
         for (token, client) in self.clients.iter_mut() {
             match client.closing {
@@ -73,7 +74,7 @@ impl<M: Memory> StreamRelay<M> {
                 }
                 Some(_) => {}
                 None => {
-                    if let Some(ending) = client.overdue(now, bounds.idle, bounds.read, bounds.write) {
+                    if let Some(ending) = client.overdue(now, idle, bounds.read, bounds.write) {
                         overdue.push((token, ending));
                     }
                 }
