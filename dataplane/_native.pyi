@@ -118,7 +118,7 @@ class SharedMemory:
         """
 
     def over_limit(self, index: int) -> int:
-        """Queries over the rate limit of this place in the configuration, whatever its action."""
+        """Queries over the rate limit with this counter, whatever its action."""
 
     def cookies(self) -> list[tuple[str, str, int]]:
         """What messages showed of a DNS cookie while cookies were on: transport; none, client, valid, expired or bad;
@@ -137,13 +137,13 @@ class Policy:
         *,
         zones: list[bytes],
         pass_all: bool,
-        rate_limits: list[tuple[str, int, int, int, int, str]],
+        rate_limits: list[dict[str, object]],
         checks: tuple[str, str, str, bool],
         error_budget: tuple[int, int],
         mirrors: list[tuple[str, int]] = ...,
         cookies: Mapping[str, object] | None = None,
     ) -> Policy:
-        """Zones in wire form; key, rate, burst, IPv4 and IPv6 prefix length and action of each limit; the words of
+        """Zones in wire form; a row for each limit, as `filters.limits` makes them; the words of
         `[filters.checks]` in its order; the rates of the error budget; where copies of queries may go;
         the row of `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off.
 

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from dataplane import Policy
 from filters.cookies import cookie_row
 from filters.errors import FilterError
+from filters.limits import limit_rows
 from filters.names import zone_wire
-from filters.settings import FilterSettings, RateLimit
+from filters.settings import FilterSettings
 
 # As a zone of `filters.zones`: names of no listed zone pass as well.
 ANY_ZONE = "*"
-# The largest rate and burst that the data plane takes.
-MOST = 100_000_000
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
     """What of the gateway the filters may name.
 
     `pools` are the names of the pools of backends, in the order of their numbers from 1 on; `listeners` the addresses
-    of the listeners, by their number from 0 on.
+    of the listeners, by their number from 0 on. `limits` are the counters of the rate limits by name.
     """
 
     pools: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ()
+    limits: Mapping[str, int] = {}
 
 
 def compile_policy(settings: FilterSettings, around: Surroundings | None = None) -> Policy:
@@ -33,15 +35,13 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
     Raises:
         FilterError: a zone is not a domain name, or a number is out of range; the text names the value.
     """
+    around = around or Surroundings()
     checks, budget = settings.checks, settings.error_budget
     try:
         return Policy(
             zones=[_zone(zone) for zone in settings.zones if zone != ANY_ZONE],
             pass_all=ANY_ZONE in settings.zones,
-            rate_limits=[
-                (limit.key, limit.rate, _burst(limit), limit.prefix_v4, limit.prefix_v6, limit.action)
-                for limit in settings.rate_limits
-            ],
+            rate_limits=limit_rows(settings.rate_limits, around.limits),
             checks=(checks.tc_bit, checks.trailing_bytes, checks.any_over_udp, checks.chaos),
             error_budget=(budget.rate, budget.prefix_rate),
             cookies=cookie_row(settings.cookies),
@@ -55,7 +55,3 @@ def _zone(text: str) -> bytes:
         return zone_wire(text)
     except FilterError as error:
         raise FilterError(f"filters.zones: {text!r} is not a domain name: {error}") from None
-
-
-def _burst(limit: RateLimit) -> int:
-    return limit.burst if limit.burst is not None else min(2 * limit.rate, MOST)

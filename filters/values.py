@@ -1,6 +1,67 @@
-"""Values that settings are made of, as far as the filters need them; `proxy.values` has the others."""
+"""Values that settings are made of, here and in `proxy`. Each is frozen, parses from the text of the configuration and
+prints back to it."""
 
 from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Self
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A prefix, written `192.0.2.0/24`; a bare address is the prefix of that one address."""
+
+    prefix: IPNetwork
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the written form.
+
+        Raises:
+            ValueError: not a prefix, or bits are set behind its length.
+        """
+        try:
+            return cls(ipaddress.ip_network(text))
+        except ValueError as error:
+            raise ValueError(f'{error}; write a prefix such as "192.0.2.0/24" or "2001:db8::/32"') from None
+
+    def __str__(self) -> str:
+        return str(self.prefix)
+
+    def __contains__(self, address: IPAddress) -> bool:
+        return address in self.prefix
+
+
+_LENGTH = re.compile(r"/?(\d{1,3})(?:\s*x\s*(\d{1,7}))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixLength:
+    """Bits of an address that make a prefix, and the factor that rate and burst have there, written `/24 x32`."""
+
+    bits: int
+    factor: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the written form; the factor is 1 unless written.
+
+        Raises:
+            ValueError: with what would be right.
+        """
+        match = _LENGTH.fullmatch(text)
+        factor = int(match[2] or 1) if match is not None else 0
+        if match is None or int(match[1]) > 128 or not 1 <= factor <= 1_000_000:
+            raise ValueError('write a prefix length and its factor, such as "/32" or "/24 x32"')
+        return cls(int(match[1]), factor)
+
+    def __str__(self) -> str:
+        return f"/{self.bits}" if self.factor == 1 else f"/{self.bits} x{self.factor}"
 
 
 class Secret:

@@ -36,7 +36,7 @@ class Source(Protocol):
     def slots(self) -> Mapping[str, int]: ...
 
     @property
-    def limits(self) -> int: ...
+    def limits(self) -> Mapping[str, int]: ...
 
     @property
     def serial(self) -> int: ...
@@ -99,7 +99,7 @@ def gauge(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -> M
     return family
 
 
-def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: int) -> Iterator[Metric]:
+def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: Mapping[str, int]) -> Iterator[Metric]:
     yield counter(
         "ingress_received",
         "Messages from clients.",
@@ -141,9 +141,9 @@ def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: int) -> Iter
         yield counter(f"backend_{what}", text, ["backend"], (([name], row[what]) for name, row in backends.items()))
     yield counter(
         "policy_over_limit",
-        "Queries over a rate limit, by its place in the configuration, whatever its action.",
+        "Queries over a rate limit, whatever its action; those that it only observes as well.",
         ["limit"],
-        (([str(index)], memory.over_limit(index)) for index in range(limits)),
+        (([name], memory.over_limit(slot)) for name, slot in limits.items()),
     )
     yield counter(
         "policy_limit_evictions",

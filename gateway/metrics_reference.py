@@ -54,7 +54,7 @@ _TAIL = """\
 | `kind` | {kinds} |
 | `state` of cookies | `none`; `client`: a client's first; `valid`; `expired`: too old; `bad`: not ours, or another's |
 | `process` | `supervisor`, `ingress-0` and on, `transfer` |
-| `limit` | the place among `[[filters.rate_limits]]`, from 0 |
+| `limit` | the name of the rate limit, or else its place among `[[filters.rate_limits]]`, from 0 |
 | `backend`, `tunnel`, `primary` | the names in the configuration |
 | `forwarder` | its `listen` address |
 | `event` | the names of the log's events, such as `process.crashed` |
@@ -85,7 +85,7 @@ class _Idle:
 
     serial = 1
     last_reload_ok = True
-    limits = 0
+    limits: Mapping[str, int] = {}
     slots: Mapping[str, int] = {}
     event_counts: Mapping[str, int] = {}
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from filters.values import IPAddress as IPAddress
+from filters.values import IPNetwork as IPNetwork
+from filters.values import Network as Network
 from filters.values import Secret as Secret
 
 Emit = Callable[[str, Mapping[str, object]], None]  # an event's name, such as "tunnel.failed", and its fields
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def parse_port(text: str) -> int:
@@ -64,31 +64,6 @@ class Endpoint:
     def sockaddr(self) -> tuple[str, int]:
         """The form that the socket module takes."""
         return str(self.address), self.port
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A prefix, written `192.0.2.0/24`; a bare address is the prefix of that one address."""
-
-    prefix: IPNetwork
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the written form.
-
-        Raises:
-            ValueError: not a prefix, or bits are set behind its length.
-        """
-        try:
-            return cls(ipaddress.ip_network(text))
-        except ValueError as error:
-            raise ValueError(f'{error}; write a prefix such as "192.0.2.0/24" or "2001:db8::/32"') from None
-
-    def __str__(self) -> str:
-        return str(self.prefix)
-
-    def __contains__(self, address: IPAddress) -> bool:
-        return address in self.prefix
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from filters.limits import limit_words
 from gateway.cli.common import FAILED, default_file, json_option, show_problems, show_warnings
 from gateway.config import ConfigError, load
 from gateway.config.starter import starter
@@ -71,7 +72,7 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
         summary["ingress"] = f"{workers}, listeners {listeners}, backends {backends}"
         zones = "all zones" if "*" in settings.filters.zones else f"zones {', '.join(settings.filters.zones[:SHOWN])}"
         more = len(settings.filters.zones) - SHOWN
-        limits = ", ".join(f"{limit.rate} a second by {limit.key}" for limit in settings.filters.rate_limits)
+        limits = ", ".join(map(limit_words, settings.filters.rate_limits))
         summary["filters"] = f"{zones}{f' and {more} more' if more > 0 else ''}; limits: {limits or 'none'}"
     for forwarder in settings.forwarders:
         primary = next(primary for primary in settings.primaries if primary.name == forwarder.primary)

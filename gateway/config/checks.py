@@ -69,7 +69,7 @@ def _named(tree: Tree, *path: str) -> Iterator[tuple[Key, str]]:
 
 
 def _unique(tree: Tree) -> Iterator[Fault]:
-    for path in (("tunnels",), ("primaries",), ("ingress", "backends")):
+    for path in (("tunnels",), ("primaries",), ("ingress", "backends"), ("filters", "rate_limits")):
         first: dict[str, Key] = {}
         for key, name in _named(tree, *path):
             if name in first:

@@ -119,6 +119,8 @@ class Reader:
 
     def _array(self, shape: Shape, value: object, key: Key) -> object:
         assert shape.item is not None
+        if shape.alone and not isinstance(value, list):
+            return self._value(shape.item, value, key)
         if not isinstance(value, list):
             self._fault(key, show_value(value), f"write {describe(shape)}")
             return None

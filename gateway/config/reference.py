@@ -35,6 +35,7 @@ _KINDS = {
     "bool": "true or false",
     "Endpoint": "address and port",
     "Network": "prefix",
+    "PrefixLength": "prefix length and factor",
     "Destination": "prefix and port",
     "Secret": "secret",
 }
@@ -71,7 +72,7 @@ def _table(table: type[Struct], path: tuple[str, ...]) -> Iterator[str]:
 
 def _kind(shape: Shape) -> str:
     if shape.item is not None:
-        return f"list of {_kind(shape.item)}"
+        return f"{_kind(shape.item)}, or a list of them" if shape.alone else f"list of {_kind(shape.item)}"
     if shape.kind is typing.Literal:
         return " \\| ".join(f"`{choice}`" for choice in shape.choices)
     return _KINDS[shape.kind.__name__] + _range(shape.bounds)

@@ -27,13 +27,17 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
 
 class Shape(Struct, frozen=True, kw_only=True):
-    """The type of a value: `kind` is a class, `typing.Literal` with `choices`, or `tuple` with `item`."""
+    """The type of a value: `kind` is a class, `typing.Literal` with `choices`, or `tuple` with `item`.
+
+    `alone`: one item may stand for the array of it (`T | tuple[T, ...]`).
+    """
 
     kind: typing.Any
     bounds: Bounds = Bounds()
     optional: bool = False
     choices: tuple[typing.Any, ...] = ()
     item: Shape | None = None
+    alone: bool = False
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -75,6 +79,14 @@ def shape(hint: typing.Any) -> Shape:
     optional = False
     if typing.get_origin(kind) in {types.UnionType, typing.Union}:
         plain = [arm for arm in typing.get_args(kind) if arm is not types.NoneType]
+        if len(plain) == 2 and typing.get_origin(plain[1]) is tuple and typing.get_args(plain[1]) == (plain[0], ...):
+            return Shape(
+                kind=tuple,
+                item=shape(plain[0]),
+                optional=len(typing.get_args(kind)) > 2,
+                bounds=_bounds(metas),
+                alone=True,
+            )
         if len(plain) != 1:
             raise TypeError(f"{hint} is a choice of types; a key of the configuration has one")
         optional = True

@@ -39,7 +39,7 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
     ProxyIn: {"udp": '"v2"', "tcp": '"v2"', "from": '["192.0.2.0/24"]'},
     ProxyOut: {"health": '"plain"'},
     Health: {"zone": '"example.com"'},
-    RateLimit: {"key": '"client-prefix"', "rate": "200", "burst": "400"},
+    RateLimit: {"name": '"hosts"', "key": '"client-prefix"', "rate": "200", "burst": "400"},
     Tunnel: {
         "name": '"fra"',
         "url": '{ env = "ZONEGATE_TUNNEL_FRA" }',

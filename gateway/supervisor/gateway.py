@@ -111,9 +111,9 @@ class Supervisor:
         return self._planner.slots
 
     @property
-    def limits(self) -> int:
-        """How many rate limits there are."""
-        return len(self.settings.filters.rate_limits)
+    def limits(self) -> Mapping[str, int]:
+        """The rate limits and their places in the shared memory."""
+        return self._planner.limits
 
     @property
     def event_counts(self) -> Mapping[str, int]:

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from filters.limits import limit_names
 from gateway import ipc
 from gateway.config.plain import to_plain
 from gateway.settings import GatewaySettings
-from proxy.ingress.slots import Slots
+from proxy.ingress.slots import LIMIT_SLOTS, Slots
 
 
 class Planner:
-    """Makes the plans of the settings in use, and keeps each backend in its slot over all reloads."""
+    """Makes the plans of the settings in use, and keeps each backend and rate limit in its slot over all reloads."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._slots = Slots()
+        self._limit_slots = Slots(LIMIT_SLOTS)
         self.take(settings)
 
     def take(self, settings: GatewaySettings) -> None:
         """Plan by these settings from now on."""
         self.slots = dict(self._slots.assign(settings.ingress.backends)) if settings.ingress is not None else {}
-        self.ingress = _ingress(settings, self.slots)
+        self.limits = dict(self._limit_slots.assign_names(limit_names(settings.filters.rate_limits)))
+        self.ingress = _ingress(settings, self.slots, self.limits)
         self.transfer = ipc.TransferPlan(settings=_tree(settings.egress)) if settings.egress is not None else None
 
 
-def _ingress(settings: GatewaySettings, slots: dict[str, int]) -> ipc.IngressPlan | None:
+def _ingress(settings: GatewaySettings, slots: dict[str, int], limits: dict[str, int]) -> ipc.IngressPlan | None:
     if settings.ingress is None:
         return None
     return ipc.IngressPlan(
         settings=_tree(settings.ingress),
         filters=_tree(settings.filters),
         slots=slots,
+        limits=limits,
         health_zone=health_zone(settings),
     )
 

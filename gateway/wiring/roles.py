@@ -57,7 +57,7 @@ class Ingress:
             settings=settings,
             slots=plan.slots,
             health_zone=plan.health_zone,
-            policy=compile_policy(read_plain(FilterSettings, plan.filters), surroundings(settings)),
+            policy=compile_policy(read_plain(FilterSettings, plan.filters), surroundings(settings, plan.limits)),
             memory=SharedMemory.attach(start.memory),
             sockets=sockets,
             emit=emit,
@@ -81,7 +81,9 @@ class Ingress:
 
         def read() -> tuple[IngressSettings, Policy]:
             settings = read_plain(IngressSettings, plan.settings)
-            return settings, compile_policy(read_plain(FilterSettings, plan.filters), surroundings(settings))
+            return settings, compile_policy(
+                read_plain(FilterSettings, plan.filters), surroundings(settings, plan.limits)
+            )
 
         # In a thread: a long list of zones takes seconds, and queries don't wait for it.
         settings, policy = await asyncio.to_thread(read)

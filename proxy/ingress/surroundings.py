@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from filters.policy import Surroundings
 from proxy.ingress.pools import pool_names
 from proxy.settings import IngressSettings
 
 
-def surroundings(settings: IngressSettings) -> Surroundings:
-    """Pools and listeners, under the numbers that the data plane has for them."""
+def surroundings(settings: IngressSettings, limits: Mapping[str, int] | None = None) -> Surroundings:
+    """Pools and listeners, under the numbers that the data plane has for them, and the counters of rate limits."""
     return Surroundings(
         pools=pool_names(settings.backends),
         listeners=tuple(str(listener.address) for listener in settings.listeners),
+        limits=limits or {},
     )

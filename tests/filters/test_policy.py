@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dataplane import Policy, SharedMemory
 from filters.errors import FilterError
+from filters.limits import limit_rows
 from filters.names import zone_wire
 from filters.policy import compile_policy
 from filters.settings import Checks, ErrorBudget, FilterSettings, RateLimit
@@ -233,13 +234,16 @@ def test_too_many_limits() -> None:
 
 def test_words_that_the_policy_does_not_know() -> None:
     checks, budget = ("pass", "formerr", "truncate", False), (1, 1)
-    for row in (
-        ("nobody", 1, 1, 32, 56, "drop"),
-        ("global", 1, 1, 32, 56, "explode"),
-        ("global", 0, 1, 32, 56, "drop"),
+    good = limit_rows([RateLimit(key="global", rate=1)], {})[0]
+    for word, value in (
+        ("key", ["nobody"]),
+        ("action", "explode"),
+        ("unit", "apples"),
+        ("algorithm", "x"),
+        ("rate", 0),
     ):
-        with pytest.raises(ValueError, match=r"nobody|explode|rate of 0"):
-            Policy(zones=[], pass_all=True, rate_limits=[row], checks=checks, error_budget=budget)
+        with pytest.raises(ValueError, match=r"nobody|explode|apples|x|rate of 0"):
+            Policy(zones=[], pass_all=True, rate_limits=[{**good, word: value}], checks=checks, error_budget=budget)
     for words in (("x", "formerr", "truncate"), ("pass", "x", "truncate"), ("pass", "formerr", "x")):
         with pytest.raises(ValueError, match='"x" is no choice'):
             Policy(zones=[], pass_all=True, rate_limits=[], checks=(*words, False), error_budget=budget)

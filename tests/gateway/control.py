@@ -86,12 +86,12 @@ class Still:
 
     serial = 3
     last_reload_ok = True
-    limits = 2
 
     def __init__(self, admin: AdminSettings | None = None, *, listening: bool = True) -> None:
         self.admin = admin or AdminSettings()
         self.memory: SharedMemory | None = SharedMemory.create(1, 1024)
         self.slots = {"ns-a": 0, "ns-b": 1}
+        self.limits = {"floods": 0, "1": 1}
         self.event_counts = {"gateway.ready": 1}
         self.listening = listening
         self.reloads = 0

@@ -14,7 +14,8 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 
 use engine::{
-    Act, Action, Client, ErrorBudget, Grants, Key, Layout, Now, Policy, PolicySpec, RateLimit, Verdict, decide,
+    Act, Action, Algorithm, Client, ErrorBudget, Grants, Key, Layout, Now, Policy, PolicySpec, RateLimit, Unit, Verdict,
+    decide,
 };
 use libfuzzer_sys::fuzz_target;
 use wire::{Checks, Transport, check_query};
@@ -29,9 +30,25 @@ fn spec() -> PolicySpec {
     PolicySpec {
         zones: vec![ZONE.to_vec()],
         rate_limits: vec![
-            RateLimit { key: Key::Qname, rate: 1, burst: 2, action: Action::Observe },
-            RateLimit { key: Key::Global, rate: RATE, burst: BURST, action: Action::Drop },
-            RateLimit { key: Key::ClientPrefix { v4: 30, v6: 56 }, rate: 1, burst: 5, action: Action::Refuse },
+            RateLimit { key: Key::QNAME | Key::OPCODE, burst: 2, action: Action::Observe, ..RateLimit::default() },
+            RateLimit { rate: RATE, burst: BURST, ..RateLimit::default() },
+            RateLimit {
+                key: Key::CLIENT_PREFIX,
+                prefixes_v4: vec![(30, 1), (24, 2)],
+                burst: 5,
+                action: Action::Refuse,
+                ..RateLimit::default()
+            },
+            RateLimit {
+                key: Key::CLIENT_PREFIX | Key::ZONE | Key::TRANSPORT,
+                rate: 100,
+                burst: 500,
+                unit: Unit::Bytes,
+                algorithm: Algorithm::Decay,
+                action: Action::Truncate,
+                slip: 2,
+                ..RateLimit::default()
+            },
         ],
         error_budget: ErrorBudget { rate: ERRORS, prefix_rate: 3 },
         ..PolicySpec::default()

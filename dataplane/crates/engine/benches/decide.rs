@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use engine::{
-    Action, Client, Grants, Key, Layout, Limits, Memory, Now, Policy, PolicySpec, RateLimit, Verdict, decide,
+    Action, Algorithm, Client, Grants, Key, Layout, Limits, Memory, Now, Policy, PolicySpec, RateLimit, Verdict, decide,
 };
 use wire::Transport;
 
@@ -22,7 +22,7 @@ fn zone(label: &str) -> Vec<u8> {
 }
 
 fn limit(key: Key, rate: u32, action: Action) -> RateLimit {
-    RateLimit { key, rate, burst: rate.saturating_mul(2).min(100_000_000), action }
+    RateLimit { key, rate, burst: rate.saturating_mul(2).min(100_000_000), action, ..RateLimit::default() }
 }
 
 fn client(address: u32) -> Client<'static> {
@@ -60,7 +60,7 @@ fn measure(criterion: &mut Criterion, name: &str, spec: PolicySpec, message: &[u
 }
 
 fn decisions(criterion: &mut Criterion) {
-    let prefix = |rate, action| limit(Key::ClientPrefix { v4: 32, v6: 56 }, rate, action);
+    let prefix = |rate, action| limit(Key::CLIENT_PREFIX, rate, action);
     let all = || PolicySpec { pass_all: true, ..PolicySpec::default() };
     let one = || PolicySpec { zones: vec![zone("example")], ..PolicySpec::default() };
     let limited = |limits| PolicySpec { rate_limits: limits, ..one() };
@@ -75,10 +75,26 @@ fn decisions(criterion: &mut Criterion) {
     measure(criterion, "decide/client limit, over it", limited(vec![prefix(1, Action::Drop)]), QUERY, 1);
     let three = vec![
         prefix(1000, Action::Truncate),
-        limit(Key::Zone, 1_000_000, Action::Drop),
-        limit(Key::Qname, 1_000_000, Action::Drop),
+        limit(Key::ZONE, 1_000_000, Action::Drop),
+        limit(Key::QNAME, 1_000_000, Action::Drop),
     ];
     measure(criterion, "decide/three limits, 1000 clients", limited(three), QUERY, 1000);
+    let five = vec![
+        prefix(1000, Action::Truncate),
+        limit(Key::CLIENT_PREFIX | Key::QNAME, 1000, Action::Drop),
+        limit(Key::ZONE, 100_000_000, Action::Drop),
+        limit(Key::QNAME | Key::QTYPE, 100_000_000, Action::Drop),
+        limit(Key::TRANSPORT, 100_000_000, Action::Observe),
+    ];
+    measure(criterion, "decide/five limits, 1000 clients", limited(five.clone()), QUERY, 1000);
+    let decaying = five.into_iter().map(|limit| RateLimit { algorithm: Algorithm::Decay, ..limit }).collect();
+    measure(criterion, "decide/five limits with decay, 1000 clients", limited(decaying), QUERY, 1000);
+    let scaled = RateLimit {
+        prefixes_v4: vec![(32, 1), (24, 32), (20, 256), (18, 768)],
+        algorithm: Algorithm::Decay,
+        ..prefix(1000, Action::Truncate)
+    };
+    measure(criterion, "decide/one limit as Knot scales it, 1000 clients", limited(vec![scaled]), QUERY, 1000);
     measure(criterion, "decide/not served", one(), OTHER, 1000);
 }
 

@@ -160,7 +160,7 @@ pub fn decide_blocked<'m>(
         let query = check_query(message, client.transport, &policy.checks);
         return blocked(action, query.ok().as_ref().map(Echo::of));
     }
-    let case = Case { policy, limits, client, now };
+    let case = Case { policy, limits, client, length: message.len(), now };
     let query = match check_query(message, client.transport, &policy.checks) {
         Ok(query) => query,
         Err(fault) => return case.fault(&fault, message),
@@ -228,6 +228,8 @@ struct Case<'b> {
     policy: &'b Policy,
     limits: &'b Limits<'b>,
     client: &'b Client<'b>,
+    /// Bytes of the message.
+    length: usize,
     now: Now,
 }
 
@@ -290,12 +292,13 @@ impl Case<'_> {
     /// The action of the first limit that the message is over. Those before it have been charged.
     #[inline]
     fn over_limit(&self, query: Option<&Query<'_>>, zone: Option<u32>, verified: bool) -> Option<Action> {
-        let subject = Subject { client: self.client, query, zone, verified, now: self.now.clock };
-        for (index, limit) in self.policy.limits.iter().enumerate() {
+        let (client, length, now) = (self.client, self.length, self.now.clock);
+        let subject = Subject { client, query, zone, verified, length, now };
+        for limit in &self.policy.limits {
             if limit.is_over(self.limits, &self.policy.zones, &subject) {
-                self.limits.count_over(index);
-                if limit.action != Action::Observe {
-                    return Some(limit.action);
+                let count = self.limits.count_over(limit.slot);
+                if !limit.observe {
+                    return Some(limit.verdict(count));
                 }
             }
         }

@@ -5,14 +5,13 @@
 
 use std::net::IpAddr;
 
-use crate::gcra::{Bucket, SECOND};
-use crate::limits::Prefix;
+use crate::limits::{Algorithm, Meter, Prefix, SECOND, Unit};
 use crate::table::Limits;
 
 /// Kinds of buckets; see `budget` for those of others.
-const CONNECTIONS: u8 = 32;
-const TIME: u8 = 33;
-const COUNT: u8 = 34;
+const CONNECTIONS: u32 = 272;
+const TIME: u32 = 273;
+const COUNT: u32 = 274;
 
 /// The largest share of a second, in microseconds, that can be set.
 pub const MOST_TIME: u32 = 1_000_000;
@@ -43,14 +42,14 @@ struct Allowance {
 #[derive(Clone, Copy, Debug)]
 pub struct Guard {
     count: Prefix,
-    connections: Option<(Prefix, Bucket)>,
+    connections: Option<(Prefix, Meter)>,
     time: Option<Allowance>,
 }
 
 impl Default for Guard {
     /// No bounds; connections are counted for each address and each /64.
     fn default() -> Self {
-        Self { count: Prefix::new(COUNT, 0, (32, 64), 0, 0), connections: None, time: None }
+        Self { count: Prefix::new((COUNT, 0), (32, 64), 0, 0), connections: None, time: None }
     }
 }
 
@@ -68,15 +67,18 @@ impl Guard {
         let bits = (v4, v6);
         let connections = match rate {
             0 => None,
-            _ => Some((Prefix::new(CONNECTIONS, 0, bits, rate, burst), Bucket::new(rate, burst)?)),
+            _ => {
+                let meter = Meter::new(Algorithm::Bucket, Unit::Packets, rate, burst, 1)?;
+                Some((Prefix::new((CONNECTIONS, 0), bits, rate, burst), meter))
+            }
         };
         let allowance = |slowness| Allowance {
-            prefix: Prefix::new(TIME, 0, bits, time, time_burst),
+            prefix: Prefix::new((TIME, 0), bits, time, time_burst),
             slowness,
             tolerance: u64::from(time_burst) * 1000 * slowness,
         };
         let time = 1_000_000_u64.checked_div(u64::from(time)).map(allowance);
-        Ok(Self { count: Prefix::new(COUNT, 0, bits, 0, 0), connections, time })
+        Ok(Self { count: Prefix::new((COUNT, 0), bits, 0, 0), connections, time })
     }
 
     /// The key that the connections of `address` are counted under.
@@ -88,7 +90,9 @@ impl Guard {
     /// Whether one more connection of `address` is within the rate. If so, its bucket has paid.
     #[must_use]
     pub fn admits(&self, limits: &Limits<'_>, address: IpAddr, now: u64) -> bool {
-        self.connections.as_ref().is_none_or(|(prefix, bucket)| limits.charge(prefix.key(limits, address), bucket, now))
+        self.connections
+            .as_ref()
+            .is_none_or(|(prefix, meter)| limits.charge(prefix.key(limits, address), meter, 1, now))
     }
 
     /// Whether time is bounded, so that it has to be measured.

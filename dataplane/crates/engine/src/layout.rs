@@ -5,7 +5,7 @@
 //!  | magic | version | workers | slots | words in all | unused | secret (4) and unused |
 //!  | counters of worker 0 | counters of worker 1 | ...      each a whole number of cache lines
 //!  | connections that worker 0 has | those of worker 1 | ...
-//!  | set 0: lock, 7 keys, 7 arrival times | set 1 | ...     two cache lines a set
+//!  | set 0: lock, 7 keys, 7 times | set 1 | ...     two cache lines a set
 //! ```
 //! Whoever attaches checks the header against the length of what it was given; the sizes of the enums are part of the
 //! version, so a memory of another build is an error and never misread. The words are atomics, so nothing here can be

@@ -50,9 +50,7 @@ impl Policy {
         }
         let mut limits = Vec::with_capacity(spec.rate_limits.len());
         for (index, limit) in spec.rate_limits.iter().enumerate() {
-            let same =
-                |other: &&RateLimit| (other.key, other.rate, other.burst) == (limit.key, limit.rate, limit.burst);
-            let ordinal = spec.rate_limits[..index].iter().filter(same).count() as u8;
+            let ordinal = spec.rate_limits[..index].iter().filter(|other| other.is_like(limit)).count() as u32;
             limits.push(Limit::compile(limit, ordinal).map_err(|error| format!("rate limit {index}: {error}"))?);
         }
         Ok(Self {

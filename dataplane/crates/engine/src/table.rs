@@ -2,15 +2,14 @@
 //!
 //! ```text
 //!  set: | lock | key 0 .. key 6 |      one cache line; the keyed hash of a bucket chooses its set
-//!       |      | arrival 0 .. 6 |      another: the theoretical arrival times
+//!       |      | time 0 .. 6    |      another: when the debt of each bucket is over
 //! ```
-//! To charge a bucket that is there takes one compare-and-swap of its arrival time and waits for nobody. Only to claim
-//! a way for a new bucket a worker locks the set, for some nanoseconds, so that no two ways are ever claimed for one
-//! bucket.
+//! A bucket's state is one time, whatever its algorithm. To charge a bucket that is there takes one compare-and-swap of
+//! it and waits for nobody. Only to claim a way for a new bucket a worker locks the set, for some nanoseconds, so that
+//! no two ways are ever claimed for one bucket.
 //!
-//! A bucket whose arrival time has passed is full, which is also what a new one is: it carries no information. The way
-//! with the earliest arrival is taken, so debts are forgotten only when all seven of a set are in debt, and that is
-//! counted.
+//! A bucket whose time has passed is full, which is also what a new one is: it carries no information. The way with the
+//! earliest time is taken, so debts are forgotten only when all seven of a set are in debt, and that is counted.
 //!
 //! A worker may be killed at any point. A set that it had locked is taken over by the next one that waits long enough;
 //! the words it left are valid in any combination. One that was stopped for so long and goes on writes the two words of
@@ -18,7 +17,10 @@
 
 use std::hash::Hasher;
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::thread::yield_now;
 
 use siphasher::sip::SipHasher13;
@@ -26,9 +28,8 @@ use wire::Transport;
 
 use crate::cookies::Shown;
 use crate::counters::add;
-use crate::gcra::Bucket;
 use crate::layout::cells;
-use crate::limits::MAX_LIMITS;
+use crate::limits::{MAX_LIMITS, Meter};
 
 /// Ways of a set.
 pub(crate) const WAYS: usize = 7;
@@ -43,7 +44,7 @@ const SPINS: u32 = 64;
 /// nanoseconds are normal.
 const PATIENCE: u32 = 10_000;
 
-/// The arrival time of a way that is being given to another key. No clock gets there.
+/// The time of a way that is being given to another key. No clock gets there.
 const BUSY: u64 = u64::MAX;
 
 pub(crate) type Set = [AtomicU64; SET_WORDS];
@@ -72,12 +73,13 @@ impl<'w> Limits<'w> {
         hasher.finish().max(1)
     }
 
-    /// Counts a query that was over the limit `index`.
+    /// Counts a query that was over the limit whose counter is `slot`; returns how many this worker has counted there.
     #[inline]
-    pub(crate) fn count_over(&self, index: usize) {
-        if let Some(cell) = self.counts.get(index) {
+    pub(crate) fn count_over(&self, slot: usize) -> u64 {
+        self.counts.get(slot).map_or(0, |cell| {
             add(cell, 1);
-        }
+            cell.load(Relaxed)
+        })
     }
 
     /// Counts what a message showed of a cookie.
@@ -88,22 +90,36 @@ impl<'w> Limits<'w> {
         }
     }
 
-    /// Takes one query from the bucket of `key`. False: it is over the limit, and nothing was taken.
     #[inline]
-    pub(crate) fn charge(&self, key: u64, bucket: &Bucket, now: u64) -> bool {
+    fn set(&self, key: u64) -> Option<Ways<'w>> {
         // The upper half of the key, scaled to the number of sets.
         let index = (((key >> 32) * self.sets.len() as u64) >> 32) as usize;
-        let Some(set) = self.sets.get(index).map(Ways::of) else {
-            return true;
-        };
+        self.sets.get(index).map(Ways::of)
+    }
+
+    /// Whether the bucket of `key` has `units` left. Nothing is taken; a message longer than the burst passes when the
+    /// bucket is full, as a new one is.
+    #[inline]
+    pub(crate) fn would_pass(&self, key: u64, meter: &Meter, units: u64, now: u64) -> bool {
+        let Some(set) = self.set(key) else { return true };
+        let Some(way) = set.find(key) else { return true };
+        let time = set.times[way].load(SeqCst);
+        // A way that changes hands meanwhile says nothing about the key; the charge looks again.
+        time == BUSY || set.keys[way].load(SeqCst) != key || meter.charge(time, units, now).is_some()
+    }
+
+    /// Takes `units` from the bucket of `key`. False: it is over the limit, and nothing was taken.
+    #[inline]
+    pub(crate) fn charge(&self, key: u64, meter: &Meter, units: u64, now: u64) -> bool {
+        let Some(set) = self.set(key) else { return true };
         for _ in 0..ATTEMPTS {
             let Some(way) = set.find(key) else {
-                if self.claim(set, key, bucket, now) {
+                if self.claim(set, key, meter.first(units, now), now) {
                     return true;
                 }
                 continue;
             };
-            match set.charge(way, key, bucket, now) {
+            match set.charge(way, key, (meter, units), now) {
                 Charge::Passed => return true,
                 Charge::Over => return false,
                 Charge::Busy => set.settle(way),
@@ -115,19 +131,10 @@ impl<'w> Limits<'w> {
 
     /// Adds `cost` nanoseconds to the debt of `key`, whatever it owes already. Returns the debt.
     pub(crate) fn debit(&self, key: u64, cost: u64, now: u64) -> u64 {
-        let index = (((key >> 32) * self.sets.len() as u64) >> 32) as usize;
-        let Some(set) = self.sets.get(index).map(Ways::of) else {
-            return 0;
-        };
+        let Some(set) = self.set(key) else { return 0 };
         for _ in 0..ATTEMPTS {
             let Some(way) = set.find(key) else {
-                let held = set.lock();
-                let missing = set.find(key).is_none();
-                if missing && set.take_earliest(key, now.saturating_add(cost)) > now {
-                    self.count_eviction();
-                }
-                set.unlock(held);
-                if missing {
+                if self.claim(set, key, now.saturating_add(cost), now) {
                     return cost;
                 }
                 continue;
@@ -141,11 +148,11 @@ impl<'w> Limits<'w> {
         0
     }
 
-    /// Claims a way for `key` and charges it. False: another worker has just claimed one for it.
-    fn claim(&self, set: Ways<'_>, key: u64, bucket: &Bucket, now: u64) -> bool {
+    /// Claims a way for `key`, whose first charge leads to `time`. False: another worker has just claimed one for it.
+    fn claim(&self, set: Ways<'_>, key: u64, time: u64, now: u64) -> bool {
         let held = set.lock();
         let missing = set.find(key).is_none();
-        if missing && set.take_earliest(key, bucket.first(now)) > now {
+        if missing && set.take_earliest(key, time) > now {
             self.count_eviction();
         }
         set.unlock(held);
@@ -175,13 +182,13 @@ enum Charge {
 struct Ways<'s> {
     lock: &'s AtomicU64,
     keys: &'s [AtomicU64],
-    arrivals: &'s [AtomicU64],
+    times: &'s [AtomicU64],
 }
 
 impl<'s> Ways<'s> {
     #[inline]
     fn of(set: &'s Set) -> Self {
-        Self { lock: &set[0], keys: &set[1..1 + WAYS], arrivals: &set[SET_WORDS - WAYS..] }
+        Self { lock: &set[0], keys: &set[1..1 + WAYS], times: &set[SET_WORDS - WAYS..] }
     }
 
     #[inline]
@@ -191,12 +198,12 @@ impl<'s> Ways<'s> {
 
     /// Charges the bucket in `way`, if it is still that of `key`.
     ///
-    /// The arrival time is read first and the key after it. A way changes hands by way of `BUSY`, so an arrival time that is still
+    /// The time is read first and the key after it. A way changes hands by way of `BUSY`, so an time that is still
     /// there at the end was that of the key all the time, and no charge is ever lost or put on another's account.
     #[inline]
-    fn charge(self, way: usize, key: u64, bucket: &Bucket, now: u64) -> Charge {
-        let arrival = &self.arrivals[way];
-        let mut seen = arrival.load(SeqCst);
+    fn charge(self, way: usize, key: u64, (meter, units): (&Meter, u64), now: u64) -> Charge {
+        let cell = &self.times[way];
+        let mut seen = cell.load(SeqCst);
         loop {
             if seen == BUSY {
                 return Charge::Busy;
@@ -204,14 +211,14 @@ impl<'s> Ways<'s> {
             if self.keys[way].load(SeqCst) != key {
                 return Charge::Gone;
             }
-            let Some(next) = bucket.charge(seen, now) else {
-                match arrival.load(SeqCst) {
+            let Some(next) = meter.charge(seen, units, now) else {
+                match cell.load(SeqCst) {
                     same if same == seen => return Charge::Over,
                     other => seen = other,
                 }
                 continue;
             };
-            match arrival.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
+            match cell.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
                 Ok(_) => return Charge::Passed,
                 Err(other) => seen = other,
             }
@@ -220,8 +227,8 @@ impl<'s> Ways<'s> {
 
     /// Adds to the debt in `way`, if it is still that of `key`, and returns it; see `charge` for the order of the loads.
     fn debit(self, way: usize, key: u64, cost: u64, now: u64) -> Result<u64, Charge> {
-        let arrival = &self.arrivals[way];
-        let mut seen = arrival.load(SeqCst);
+        let cell = &self.times[way];
+        let mut seen = cell.load(SeqCst);
         loop {
             if seen == BUSY {
                 return Err(Charge::Busy);
@@ -230,7 +237,7 @@ impl<'s> Ways<'s> {
                 return Err(Charge::Gone);
             }
             let next = seen.max(now).saturating_add(cost).min(BUSY - 1);
-            match arrival.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
+            match cell.compare_exchange_weak(seen, next, SeqCst, SeqCst) {
                 Ok(_) => return Ok(next - now),
                 Err(other) => seen = other,
             }
@@ -240,29 +247,29 @@ impl<'s> Ways<'s> {
     /// Waits until nobody gives the way away any more. One that a dead holder left busy becomes a full bucket.
     fn settle(self, way: usize) {
         let held = self.lock();
-        let _ = self.arrivals[way].compare_exchange(BUSY, 0, SeqCst, SeqCst);
+        let _ = self.times[way].compare_exchange(BUSY, 0, SeqCst, SeqCst);
         self.unlock(held);
     }
 
-    /// Gives the way with the earliest arrival time to `key`, and returns that time. Only under the lock.
-    fn take_earliest(self, key: u64, arrival: u64) -> u64 {
+    /// Gives the way with the earliest time to `key`, and returns that time. Only under the lock.
+    fn take_earliest(self, key: u64, first: u64) -> u64 {
         loop {
             let mut way = 0;
             let mut earliest = u64::MAX;
-            for (other, arrival) in self.arrivals.iter().enumerate() {
-                let arrival = arrival.load(SeqCst);
+            for (other, time) in self.times.iter().enumerate() {
+                let time = time.load(SeqCst);
                 // Under the lock only a dead holder can have left one busy.
-                if arrival == BUSY || arrival < earliest {
-                    (way, earliest) = (other, arrival);
+                if time == BUSY || time < earliest {
+                    (way, earliest) = (other, time);
                 }
-                if arrival == BUSY {
+                if time == BUSY {
                     break;
                 }
             }
             // Fails if the bucket was charged meanwhile: then it is in debt, and another one is earlier.
-            if self.arrivals[way].compare_exchange(earliest, BUSY, SeqCst, SeqCst).is_ok() {
+            if self.times[way].compare_exchange(earliest, BUSY, SeqCst, SeqCst).is_ok() {
                 self.keys[way].store(key, SeqCst);
-                self.arrivals[way].store(arrival, SeqCst);
+                self.times[way].store(first, SeqCst);
                 return if earliest == BUSY { 0 } else { earliest };
             }
         }

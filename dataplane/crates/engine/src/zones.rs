@@ -102,6 +102,12 @@ impl Zones {
         }
     }
 
+    /// A number that stands for the zone in the keys of limits, the same in every policy that has it; never 0.
+    #[inline]
+    pub(crate) fn mark(&self, index: u32) -> u64 {
+        fold(self.name(index)) | 1
+    }
+
     /// In lower case; empty for an index that does not exist.
     pub(crate) fn name(&self, index: u32) -> &[u8] {
         self.names.get(index as usize).map_or(&[], |name| name)

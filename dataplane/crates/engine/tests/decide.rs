@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{CLIENT, Engine, SECOND, client, limit, limited, message, name, over_tcp, query};
-use engine::{Act, Action, Client, ErrorBudget, Grants, Key, Policy, PolicySpec, Verdict, decide_shed};
+use common::{CLIENT, Engine, SECOND, client, limit, limited, message, name, over_tcp, prefix_limit, query};
+use engine::{
+    Act, Action, Algorithm, Client, ErrorBudget, Grants, Key, Policy, PolicySpec, RateLimit, Verdict, decide_shed,
+};
 use wire::{Checks, Echo, Reason, check_query};
 
 fn open() -> Engine {
@@ -146,7 +148,7 @@ fn chaos_lies_in_no_zone() {
 fn a_cookie_only_query_passes() {
     let bytes = b"\x12\x34\0\0\0\0\0\0\0\0\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\x0c\0\x0a\0\x08abcdefgh";
     let zones = vec![name("example.com")];
-    let rate_limits = vec![limit(Key::Qname, 1, 1, Action::Drop), limit(Key::Global, 1, 2, Action::Drop)];
+    let rate_limits = vec![limit(Key::QNAME, 1, 1, Action::Drop), limit(Key::GLOBAL, 1, 2, Action::Drop)];
     let engine = Engine::new(PolicySpec { zones, rate_limits, ..PolicySpec::default() });
     assert_eq!(engine.forwarded(bytes, &client("198.51.100.7"), 1, 9), 2, "it has no name, and counts for the total");
 }
@@ -255,11 +257,22 @@ fn a_bad_specification_is_refused_in_words() {
         assert_eq!(refusal(zone(bytes)), "zone 0 is not one whole name in wire form");
     }
     let bad = |key, rate, burst| limited(vec![limit(key, rate, burst, Action::Drop)]);
-    assert_eq!(refusal(bad(Key::Global, 0, 1)), "rate limit 0: a rate of 0 is not between 1 and 100000000");
-    assert_eq!(refusal(bad(Key::Global, 1, 0)), "rate limit 0: a burst of 0 is not between 1 and 100000000");
-    let prefix = Key::ClientPrefix { v4: 33, v6: 64 };
-    assert_eq!(refusal(bad(prefix, 1, 1)), "rate limit 0: prefixes of 33 and 64 bits: IPv4 has 32, IPv6 has 128");
-    let many = limited(vec![limit(Key::Global, 1, 1, Action::Drop); 33]);
+    assert_eq!(refusal(bad(Key::GLOBAL, 0, 1)), "rate limit 0: a rate of 0 is not between 1 and 100000000");
+    assert_eq!(refusal(bad(Key::GLOBAL, 1, 0)), "rate limit 0: a burst of 0 is not between 1 and 100000000");
+    let lengths = |v4: &[(u8, u32)]| RateLimit { prefixes_v4: v4.to_vec(), ..prefix_limit(32, 64, 1, 1) };
+    let refused = |limit| refusal(limited(vec![limit]));
+    assert_eq!(refused(lengths(&[(33, 1)])), "rate limit 0: a prefix of 33 bits: IPv4 has 32, IPv6 has 128");
+    assert_eq!(refused(lengths(&[])), "rate limit 0: 0 prefix lengths are not between 1 and 8");
+    assert_eq!(refused(lengths(&[(24, 1); 9])), "rate limit 0: 9 prefix lengths are not between 1 and 8");
+    assert_eq!(refused(lengths(&[(24, 0)])), "rate limit 0: a factor of 0 is not between 1 and 1000000");
+    let decaying = RateLimit { algorithm: Algorithm::Decay, ..limit(Key::GLOBAL, 1_000_000, 9, Action::Drop) };
+    assert_eq!(
+        refused(decaying),
+        "rate limit 0: with decay a burst of 9 is too small for a rate of 1000000: write at least 10"
+    );
+    let slotless = PolicySpec { rate_limits: vec![RateLimit { slot: 32, ..RateLimit::default() }], ..limited(vec![]) };
+    assert_eq!(refusal(slotless), "rate limit 0: there is no counter 32; the last is 31");
+    let many = limited(vec![limit(Key::GLOBAL, 1, 1, Action::Drop); 33]);
     assert_eq!(refusal(many), "33 rate limits are more than 32");
     let budget = ErrorBudget { rate: u32::MAX, prefix_rate: 1 };
     assert!(refusal(PolicySpec { error_budget: budget, ..limited(vec![]) }).starts_with("a rate of 4294967295"));

@@ -6,8 +6,8 @@ mod common;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use common::{CLIENT, Engine, SECOND, client, limit, limited, message, name, query};
-use engine::{Action, Key, Now, Policy, Verdict, decide};
+use common::{CLIENT, Engine, SECOND, client, limit, limited, message, name, over_tcp, prefix_limit, query};
+use engine::{Action, Client, Grants, Key, Now, Policy, Verdict, decide};
 use proptest::prelude::*;
 
 fn dropping(key: Key, rate: u32, burst: u32) -> Engine {
@@ -28,7 +28,7 @@ fn burst_then_rate() {
 
 #[test]
 fn time_that_runs_backwards_between_workers_lets_nothing_extra_in() {
-    let engine = dropping(Key::Global, 10, 4);
+    let engine = dropping(Key::GLOBAL, 10, 4);
     let who = client("198.51.100.7");
     assert_eq!(engine.forwarded(&query("a"), &who, SECOND, 100), 4);
     assert_eq!(engine.forwarded(&query("a"), &who, SECOND - 1000, 100), 0);
@@ -38,7 +38,7 @@ fn time_that_runs_backwards_between_workers_lets_nothing_extra_in() {
 #[test]
 fn the_ends_of_the_ranges_do_not_overflow() {
     for (rate, burst) in [(1, 100_000_000), (100_000_000, 1), (100_000_000, 100_000_000), (1, 1)] {
-        let engine = dropping(Key::Global, rate, burst);
+        let engine = dropping(Key::GLOBAL, rate, burst);
         for now in [0, 1, u64::MAX / 2, u64::MAX] {
             assert!(engine.forwarded(&query("a"), &client("198.51.100.7"), now, 3) <= 3);
         }
@@ -48,28 +48,55 @@ fn the_ends_of_the_ranges_do_not_overflow() {
 #[test]
 fn what_shares_a_bucket() {
     let who = |address: &str| client(address);
+    let notifier = |address: &str| Client { grants: Grants { notify: true, ..Grants::default() }, ..client(address) };
     let here = who("198.51.100.7");
     let typed = |qtype| message(0, &name("a.example"), qtype, 1);
     let first = query("a.example");
+    let tcp = |address| over_tcp(who(address));
     let pairs: Vec<(Key, Vec<u8>, _, bool)> = vec![
         (CLIENT, query("b"), here, true),
         (CLIENT, first.clone(), who("198.51.100.8"), false),
-        (Key::ClientPrefix { v4: 24, v6: 56 }, first.clone(), who("198.51.100.8"), true),
-        (Key::ClientPrefix { v4: 24, v6: 56 }, first.clone(), who("198.51.101.7"), false),
-        (Key::ClientPrefix { v4: 0, v6: 0 }, first.clone(), who("203.0.113.1"), true),
-        (Key::ClientPrefix { v4: 0, v6: 0 }, first.clone(), who("2001:db8::1"), false),
-        (Key::Qname, query("A.Example"), who("203.0.113.1"), true),
-        (Key::Qname, typed(28), here, true),
-        (Key::Qname, query("b.example"), here, false),
-        (Key::Qtype, query("b"), here, true),
-        (Key::Qtype, typed(28), here, false),
-        (Key::Global, typed(28), who("2001:db8::1"), true),
+        (CLIENT | Key::QNAME, query("A.example"), here, true),
+        (CLIENT | Key::QNAME, query("b.example"), here, false),
+        (CLIENT | Key::QNAME, first.clone(), who("198.51.100.8"), false),
+        (CLIENT | Key::QTYPE, query("b"), here, true),
+        (CLIENT | Key::QTYPE, typed(28), here, false),
+        (Key::QNAME | Key::QTYPE, typed(1), who("2001:db8::1"), true),
+        (Key::QNAME | Key::QTYPE, typed(28), here, false),
+        (Key::QNAME | Key::QTYPE, query("b.example"), here, false),
+        (Key::TRANSPORT, query("b"), who("203.0.113.1"), true),
+        (Key::TRANSPORT, first.clone(), tcp("198.51.100.7"), false),
+        (CLIENT | Key::TRANSPORT, first.clone(), tcp("198.51.100.7"), false),
+        (Key::OPCODE, query("b"), who("203.0.113.1"), true),
+        (Key::OPCODE, message(4, &name("a.example"), 6, 1), notifier("203.0.113.1"), false),
+        (Key::OPCODE | Key::ZONE, query("b"), who("203.0.113.1"), true),
+        (Key::QNAME, query("A.Example"), who("203.0.113.1"), true),
+        (Key::QNAME, typed(28), here, true),
+        (Key::QNAME, query("b.example"), here, false),
+        (Key::QTYPE, query("b"), here, true),
+        (Key::QTYPE, typed(28), here, false),
+        (Key::GLOBAL, typed(28), who("2001:db8::1"), true),
     ];
     for (key, second, client, shared) in pairs {
         let engine = dropping(key, 1, 1);
         assert_eq!(engine.forwarded(&first, &here, 1, 1), 1);
         let passes = engine.forwarded(&second, &client, 1, 1) == 1;
         assert_eq!(passes, !shared, "{key:?} {client:?}");
+    }
+}
+
+#[test]
+fn prefix_lengths() {
+    for (v4, other, shared) in [
+        (24, "198.51.100.8", true),
+        (24, "198.51.101.7", false),
+        (0, "203.0.113.1", true),
+        (0, "2001:db8::1", false),
+        (32, "198.51.100.8", false),
+    ] {
+        let engine = Engine::new(limited(vec![prefix_limit(v4, 0, 1, 1)]));
+        assert_eq!(engine.forwarded(&query("a"), &client("198.51.100.7"), 1, 1), 1);
+        assert_eq!(engine.forwarded(&query("a"), &client(other), 1, 1) == 0, shared, "{v4} {other}");
     }
 }
 
@@ -81,7 +108,7 @@ fn prefixes_of_ipv6() {
         (64, "2001:db8:0:ff::1", false),
         (128, "2001:db8::2", false),
     ] {
-        let engine = dropping(Key::ClientPrefix { v4: 32, v6: bits }, 1, 1);
+        let engine = Engine::new(limited(vec![prefix_limit(32, bits, 1, 1)]));
         assert_eq!(engine.forwarded(&query("a"), &client("2001:db8::1"), 1, 1), 1);
         assert_eq!(engine.forwarded(&query("a"), &client(other), 1, 1) == 0, shared, "{bits} {other}");
     }
@@ -89,7 +116,7 @@ fn prefixes_of_ipv6() {
 
 #[test]
 fn zones_share_by_zone() {
-    let mut spec = limited(vec![limit(Key::Zone, 1, 1, Action::Drop)]);
+    let mut spec = limited(vec![limit(Key::ZONE, 1, 1, Action::Drop)]);
     spec.zones = vec![name("example"), name("sub.example")];
     let engine = Engine::new(spec);
     let who = client("198.51.100.7");
@@ -112,7 +139,7 @@ fn a_reload_keeps_the_buckets_of_limits_that_stay() {
     let mut engine = dropping(CLIENT, 1, 5);
     let who = client("198.51.100.7");
     assert_eq!(engine.forwarded(&query("a"), &who, 1, 3), 3);
-    let reordered = limited(vec![limit(Key::Global, 1000, 1000, Action::Drop), limit(CLIENT, 1, 5, Action::Drop)]);
+    let reordered = limited(vec![limit(Key::GLOBAL, 1000, 1000, Action::Drop), limit(CLIENT, 1, 5, Action::Drop)]);
     engine.policy = Policy::new(reordered).expect("good");
     assert_eq!(engine.forwarded(&query("a"), &who, 1, 9), 2);
 }
@@ -250,7 +277,7 @@ proptest! {
         // Rates whose interval is a whole number of microseconds, so that rounding plays no part.
         let rate = u32::try_from(1_000_000 / interval).expect("small");
         let interval = SECOND.div_ceil(u64::from(rate));
-        let engine = dropping(Key::Global, rate, burst);
+        let engine = dropping(Key::GLOBAL, rate, burst);
         let full = u128::from(interval) * u128::from(burst);
         let (mut stock, mut now) = (full, SECOND);
         for (wait, tries) in steps {

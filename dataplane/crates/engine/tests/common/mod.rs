@@ -55,13 +55,19 @@ pub fn over_tcp(client: Client<'_>) -> Client<'_> {
 }
 
 pub fn limit(key: Key, rate: u32, burst: u32, action: Action) -> RateLimit {
-    RateLimit { key, rate, burst, action }
+    RateLimit { key, rate, burst, action, ..RateLimit::default() }
 }
 
-pub const CLIENT: Key = Key::ClientPrefix { v4: 32, v6: 56 };
+/// A limit that drops, by prefixes of these lengths.
+pub fn prefix_limit(v4: u8, v6: u8, rate: u32, burst: u32) -> RateLimit {
+    RateLimit { prefixes_v4: vec![(v4, 1)], prefixes_v6: vec![(v6, 1)], ..limit(CLIENT, rate, burst, Action::Drop) }
+}
 
-/// A policy that passes all names, with these limits.
-pub fn limited(rate_limits: Vec<RateLimit>) -> PolicySpec {
+pub const CLIENT: Key = Key::CLIENT_PREFIX;
+
+/// A policy that passes all names, with these limits, each with the counter of its place.
+pub fn limited(mut rate_limits: Vec<RateLimit>) -> PolicySpec {
+    rate_limits.iter_mut().enumerate().for_each(|(slot, limit)| limit.slot = slot);
     PolicySpec { pass_all: true, rate_limits, ..PolicySpec::default() }
 }
 

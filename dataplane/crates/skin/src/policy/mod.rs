@@ -1,16 +1,18 @@
 //! The policy: the settings of the filters, compiled once for a reload.
 
 mod cookies;
+mod limits;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use engine::{Action, Client, ErrorBudget, Key, Layout, Memory, Now, PolicySpec, RateLimit, Verdict, decide};
+use engine::{Client, ErrorBudget, Layout, Memory, Now, PolicySpec, Verdict, decide};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use wire::{AnyOverUdp, Checks, Choice};
 
+use self::limits::LimitRow;
 use crate::memory::SharedMemory;
 use crate::udp::grants;
 use crate::wire::{reply, transport};
@@ -26,9 +28,6 @@ type ClientRow = (String, (IpAddr, u16), (IpAddr, u16), Vec<String>);
 
 /// Verdict, reason, and the reply if there is one.
 type Decision = (&'static str, &'static str, Option<Cow<'static, [u8]>>);
-
-/// Key, rate, burst, bits of an IPv4 and of an IPv6 prefix, action.
-type LimitRow = (String, u32, u32, u8, u8, String);
 
 #[pymethods]
 impl Policy {
@@ -46,7 +45,7 @@ impl Policy {
         let spec = PolicySpec {
             zones,
             pass_all,
-            rate_limits: rate_limits.into_iter().map(rate_limit).collect::<PyResult<_>>()?,
+            rate_limits: rate_limits.into_iter().map(LimitRow::read).collect::<PyResult<_>>()?,
             checks: read_checks(&checks)?,
             error_budget: ErrorBudget { rate: error_budget.0, prefix_rate: error_budget.1 },
             cookies: cookies.map(CookieRow::read).transpose()?,
@@ -90,25 +89,6 @@ impl Policy {
 
 fn unknown<T>(what: &str, word: &str) -> PyResult<T> {
     Err(PyValueError::new_err(format!("{word:?} is no {what}")))
-}
-
-fn rate_limit((key, rate, burst, v4, v6, action): LimitRow) -> PyResult<RateLimit> {
-    let key = match key.as_str() {
-        "client-prefix" => Key::ClientPrefix { v4, v6 },
-        "zone" => Key::Zone,
-        "qname" => Key::Qname,
-        "qtype" => Key::Qtype,
-        "global" => Key::Global,
-        _ => return unknown("key of a rate limit", &key),
-    };
-    let action = match action.as_str() {
-        "drop" => Action::Drop,
-        "truncate" => Action::Truncate,
-        "refuse" => Action::Refuse,
-        "observe" => Action::Observe,
-        _ => return unknown("action of a rate limit", &action),
-    };
-    Ok(RateLimit { key, rate, burst, action })
 }
 
 fn read_checks((tc_bit, trailing_bytes, any_over_udp, chaos): &(String, String, String, bool)) -> PyResult<Checks> {
