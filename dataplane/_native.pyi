@@ -314,6 +314,14 @@ class StreamRelay:
     def overloaded(self) -> bool:
         """Whether the door is in overload mode."""
 
+    def set_proxies(self, rows: list[tuple[str, bool, float, list[tuple[str, int]]]]) -> None:
+        """The PROXY header that each listener expects by its number: "off", "v1" or "v2", whether it is required, the
+        seconds until it is whole, and the prefixes of the proxies that may send it.
+
+        Raises:
+            ValueError: no such header, no prefix, or a time-out that is none.
+        """
+
     def client_data(self, token: int, data: bytes, now: int) -> int:
         """Bytes of a client.
 

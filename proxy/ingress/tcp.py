@@ -27,7 +27,7 @@ from proxy.ingress.tcp_doors import TcpDoors
 from proxy.ingress.tcp_guard import guard_row
 from proxy.ingress.tcp_links import LinkConnection, open_link
 from proxy.ingress.udp import backend_list
-from proxy.settings import IngressSettings, TcpSettings
+from proxy.settings import IngressSettings, ProxyIn, TcpSettings
 from proxy.values import Emit, Endpoint
 
 # Seconds between two looks at what is overdue: the precision of every time-out here.
@@ -127,6 +127,8 @@ class TcpIngress:
             self.clock(),
         )
         self.relay.set_guard(guard_row(settings.tcp, places))
+        headers = {item.address: item.proxy_protocol for item in settings.listeners}
+        self.relay.set_proxies([_proxies(headers.get(address, ProxyIn())) for address in self.doors])
         self.schedule_flush()
 
     def set_health(self, slot: int, healthy: bool) -> None:
@@ -304,6 +306,12 @@ class TcpIngress:
         if self.relay.wants_flush:
             self.schedule_flush()
         self._timer = self._loop.call_later(TICK, self._tick)
+
+
+def _proxies(header: ProxyIn) -> tuple[str, bool, float, list[tuple[str, int]]]:
+    """The proxies of a listener as the data plane takes them."""
+    prefixes = [(str(item.prefix.network_address), item.prefix.prefixlen) for item in header.from_]
+    return header.over_tcp, header.required, header.timeout, prefixes
 
 
 def _bounds(tcp: TcpSettings) -> tuple[float, float, float, int, int, int, int, int]:

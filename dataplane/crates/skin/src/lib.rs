@@ -6,6 +6,7 @@ mod blocks;
 mod door;
 mod memory;
 mod policy;
+mod proxies;
 mod samples;
 mod stream;
 mod udp;

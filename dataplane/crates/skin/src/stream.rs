@@ -16,6 +16,7 @@ use crate::blocks::Blocks;
 use crate::door::{GuardRow, accept, guard};
 use crate::memory::SharedMemory;
 use crate::policy::Policy;
+use crate::proxies::{ProxiesRow, proxies};
 use crate::udp::{BackendRow, backend, grants, nanoseconds};
 
 /// Idle, read and write time-out in seconds; connections, connections of a client, queries in flight, connections to a
@@ -65,6 +66,11 @@ impl StreamRelay {
     fn set_guard(&mut self, row: GuardRow) -> PyResult<()> {
         let (guard, bounds) = guard(&row)?;
         self.relay.set_guard(guard, bounds);
+        Ok(())
+    }
+
+    fn set_proxies(&mut self, rows: Vec<ProxiesRow>) -> PyResult<()> {
+        self.relay.set_proxies(rows.into_iter().map(proxies).collect::<PyResult<_>>()?);
         Ok(())
     }
 

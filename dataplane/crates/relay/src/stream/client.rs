@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use engine::Client as Peer;
 
 use super::WRITE_AT_ONCE;
+use super::entrance::Expected;
 use super::frames::Frames;
 use super::slab::Token;
 
@@ -41,6 +42,12 @@ wire::labelled! {
         ManyReads = "many-reads",
         /// The client's prefix took more of our time than it may.
         TimeLimit = "time-limit",
+        /// It came from none of the proxies of its listener.
+        ProxySource = "proxy-source",
+        /// It did not begin with the PROXY header that its listener expects.
+        ProxyMissing = "proxy-missing",
+        /// The PROXY header that it began with is none.
+        ProxyMalformed = "proxy-malformed",
         /// What waits for this client or for the backends takes more memory than there is for it.
         Memory = "memory",
         /// The backend's connection that carried a transfer is over, so the client must not wait for more of it.
@@ -64,6 +71,10 @@ pub struct Client {
     pub waits: Option<u64>,
     /// It had to make room: another client has its place already.
     pub leaving: bool,
+    /// The PROXY header that has to come before its first message.
+    pub expected: Option<Box<Expected>>,
+    /// The TLVs of its header.
+    pub tlvs: Box<[u8]>,
     pub frames: Frames,
     /// Answers on their way to the socket.
     pub out: Vec<u8>,
@@ -106,6 +117,8 @@ impl Client {
             reads: 0,
             waits: None,
             leaving: false,
+            expected: None,
+            tlvs: Box::default(),
             frames: Frames::default(),
             out: Vec::new(),
             in_flight: 0,
@@ -154,6 +167,9 @@ impl Client {
         let passed = |since: u64, limit: u64| now.saturating_sub(since) >= limit;
         if let Some(since) = self.blocked {
             return passed(since, write).then_some(Ending::SlowWrite);
+        }
+        if self.expected.as_ref().is_some_and(|expected| expected.is_late(now)) {
+            return Some(Ending::SlowRead);
         }
         if let Some(begun) = self.begun {
             return passed(begun, read).then_some(Ending::SlowRead);

@@ -13,8 +13,13 @@ impl<M: Memory> StreamRelay<M> {
     /// # Errors
     /// Why it has to be closed at once. It is counted.
     pub fn open(&mut self, mut peer: Peer<'static>, listener: usize, now: u64) -> Result<Token, Ending> {
-        let key = match self.admit(peer.address, now) {
-            Ok(key) => key,
+        let expected = self.expect(listener, peer.address, now);
+        let admitted = expected.and_then(|expected| match expected {
+            Some(_) => Ok((self.admit_proxy(now)?, expected)),
+            None => Ok((self.admit(peer.address, now)?, None)),
+        });
+        let (key, expected) = match admitted {
+            Ok(admitted) => admitted,
             Err(ending) => {
                 self.tally.io(Io::ConnectionsRefused, 1);
                 self.endings[ending as usize] += 1;
@@ -23,7 +28,9 @@ impl<M: Memory> StreamRelay<M> {
         };
         self.tally.io(Io::ConnectionsAccepted, 1);
         peer.grants = self.grants.get(listener).copied().unwrap_or_default();
-        Ok(self.clients.insert(Client::new(peer, listener, key, now)))
+        let mut client = Client::new(peer, listener, key, now);
+        client.expected = expected;
+        Ok(self.clients.insert(client))
     }
 
     /// The client will send no more. What is in flight is still answered.

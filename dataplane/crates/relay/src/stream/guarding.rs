@@ -7,6 +7,8 @@
 //! Near the bound the door is in overload mode: short idle time-out and lifetime, one query in flight each, and prefixes
 //! that hold a quarter of what they may get no more. All counts are those of all workers.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use engine::{Crowded, Guard, Memory, Room};
 
 use super::client::{Client, Ending};
@@ -15,6 +17,9 @@ use super::{StreamRelay, Token};
 
 /// A connection is not closed for another one before it was idle for so long; in overload mode, for a tenth of it.
 const IDLE_ENOUGH: u64 = 1_000_000_000;
+
+/// Who a proxy speaks for before it has said so: no client has this address.
+const UNKNOWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// Connections of one look for the longest idle ones, and the time until the next look.
 const CANDIDATES: usize = 256;
@@ -130,10 +135,39 @@ impl<M: Memory> StreamRelay<M> {
     }
 
     /// Let a connection in and count it, if the bounds permit. The result is the key that it is counted under.
-    pub(super) fn admit(&mut self, address: std::net::IpAddr, now: u64) -> Result<u64, Ending> {
-        if self.draining {
-            return Err(Ending::Drained);
+    pub(super) fn admit(&mut self, address: IpAddr, now: u64) -> Result<u64, Ending> {
+        let (key, prefix) = self.admit_address(address, now)?;
+        self.take_place(key, prefix, now)
+    }
+
+    /// Let the connection of a proxy in, whose client is not known yet. It counts in total, and under a key of its own.
+    pub(super) fn admit_proxy(&mut self, now: u64) -> Result<u64, Ending> {
+        let key = self.door.guard.key(&self.tally.limits(), UNKNOWN);
+        self.take_place(key, usize::MAX, now)
+    }
+
+    /// The client of a connection that is in already is known now: count it under its address, if the bounds permit.
+    pub(super) fn recount(&mut self, token: Token, now: u64) -> Result<(), Ending> {
+        let Some(client) = self.clients.get(token) else { return Ok(()) };
+        let (address, before) = (client.peer.address, client.key);
+        let (key, prefix) = self.admit_address(address, now)?;
+        let crowd = self.tally.crowd();
+        let anyway = |prefix| Room { total: usize::MAX, prefix };
+        crowd.leave(before);
+        let entered = crowd.enter(key, anyway(prefix));
+        let key = if entered.is_ok() { key } else { before };
+        if entered.is_err() {
+            // Without a bound there is nothing that it could exceed.
+            let _ = crowd.enter(before, anyway(usize::MAX));
         }
+        if let Some(client) = self.clients.get_mut(token) {
+            client.key = key;
+        }
+        entered.map_err(|_| Ending::ConnectionsPerClient)
+    }
+
+    /// The key of an address that may have one more connection, and how many connections that key may have.
+    fn admit_address(&self, address: IpAddr, now: u64) -> Result<(u64, usize), Ending> {
         if self.is_dropped(address) {
             return Err(Ending::Blocked);
         }
@@ -146,6 +180,13 @@ impl<M: Memory> StreamRelay<M> {
         let prefix = self.bounds.connections_per_client.div_ceil(part);
         if self.tally.crowd().of_prefix(key) >= prefix as u64 {
             return Err(Ending::ConnectionsPerClient);
+        }
+        Ok((key, prefix))
+    }
+
+    fn take_place(&mut self, key: u64, prefix: usize, now: u64) -> Result<u64, Ending> {
+        if self.draining {
+            return Err(Ending::Drained);
         }
         let room = Room { total: self.bounds.connections, prefix };
         let full = self.clients.len() - self.door.leaving >= self.door.bounds.of_worker;
@@ -225,6 +266,10 @@ impl<M: Memory> StreamRelay<M> {
     /// Handling a client's bytes took so many nanoseconds. Returns whether the caller has to stop reading from it.
     pub fn spent(&mut self, token: Token, nanoseconds: u64, now: u64) -> bool {
         let Some(client) = self.clients.get_mut(token).filter(|client| client.closing.is_none()) else { return false };
+        if client.expected.is_some() {
+            // Nobody knows yet for whom the time was spent.
+            return false;
+        }
         let limits = self.tally.limits();
         let wait = self.door.guard.spend(&limits, client.peer.address, nanoseconds, now);
         if wait == 0 {

@@ -21,6 +21,7 @@ mod answers;
 mod client;
 mod clients;
 mod delays;
+mod entrance;
 mod flows;
 mod flushing;
 mod frames;
@@ -58,6 +59,7 @@ use orders::Outbox;
 use slab::Slab;
 
 pub use client::Ending;
+pub use entrance::Proxies;
 pub use flushing::Side;
 pub use guarding::{GuardBounds, TimeAction};
 pub use orders::{Kind as OrderKind, Order};
@@ -93,6 +95,7 @@ pub struct StreamRelay<M: Memory> {
     bounds: Bounds,
     /// By number of the listener.
     grants: Vec<Grants>,
+    proxies: Vec<Option<Proxies>>,
     clients: Slab<Client>,
     links: Slab<Link>,
     flows: Flows,
@@ -137,6 +140,7 @@ impl<M: Memory> StreamRelay<M> {
             offset: 0,
             bounds,
             grants: Vec::new(),
+            proxies: Vec::new(),
             clients: Slab::default(),
             links: Slab::default(),
             flows: Flows::default(),

@@ -1,6 +1,6 @@
 //! From a client's bytes to verdicts: replies to the client, queries to the backends.
 
-use engine::{Act, Memory, Now, Verdict, decide_blocked};
+use engine::{Act, Client as Peer, Memory, Now, Verdict, decide_blocked};
 use wire::{Echo, HEADER_LEN, REPLY_EXTRA, Reason, TCP_MAX, rcode, write_reply};
 
 use super::client::Ending;
@@ -11,8 +11,10 @@ use super::{MOST_BUFFERED, MOST_BUFFERED_EACH, Signal, StreamRelay, Token};
 impl<M: Memory> StreamRelay<M> {
     /// Bytes of a client.
     pub fn client_data(&mut self, token: Token, data: &[u8], now: u64) -> Signal {
-        self.pump(token, data, now);
-        self.count_read(token, now);
+        if let Some(messages) = self.take_header(token, data, now) {
+            self.pump(token, messages, now);
+            self.count_read(token, now);
+        }
         self.settle(now);
         let more_due = self.clients.get(token).is_some_and(|client| client.begun.is_some());
         Signal { pause: self.stop_if_needed(token), more_due }
@@ -115,7 +117,9 @@ impl<M: Memory> StreamRelay<M> {
         self.tally.received(1);
         let (peer, now_both) = (client.peer, Now::new(now, self.offset));
         let blocks = self.blocks.as_deref();
-        let (act, reason) = match decide_blocked(&self.policy, blocks, &self.tally.limits(), message, &peer, now_both) {
+        let asking = Peer { tlvs: &client.tlvs, ..peer };
+        let (act, reason) = match decide_blocked(&self.policy, blocks, &self.tally.limits(), message, &asking, now_both)
+        {
             Verdict::Drop(reason) => (Act::Drop, reason),
             Verdict::Reply { reason, rcode, truncated, echo } => {
                 self.owe(token, now, |out| add_reply(out, message, echo, rcode, truncated));
