@@ -10,6 +10,8 @@ from dataplane._native import (
     UdpRelay,
     check_message,
     distinct_names,
+    put_cookie,
+    strip_cookies,
 )
 
 __all__ = [
@@ -22,4 +24,6 @@ __all__ = [
     "UdpRelay",
     "check_message",
     "distinct_names",
+    "put_cookie",
+    "strip_cookies",
 ]

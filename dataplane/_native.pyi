@@ -14,6 +14,8 @@ __all__ = [
     "UdpRelay",
     "check_message",
     "distinct_names",
+    "put_cookie",
+    "strip_cookies",
 ]
 
 @final
@@ -446,4 +448,14 @@ def check_message(message: bytes, transport: str) -> tuple[Reading | None, str, 
 
     Raises:
         ValueError: no such transport; udp, tcp and tls are.
+    """
+
+def strip_cookies(query: bytes) -> bytes:
+    """What a backend gets of a query with DNS cookies: without them, and with a UDP size that leaves room for one in
+    the answer. As it was, if it has none or is not good."""
+
+def put_cookie(answer: bytes, cookie: tuple[bytes, bytes, bytes], room: int) -> bytes | None:
+    """What a client gets of a backend's answer: with the client cookie (8 bytes), time stamp (4) and tag (8).
+
+    At most `room` bytes: else TC, the question and OPT are left. None: it has no OPT, is signed, or can't be changed.
     """

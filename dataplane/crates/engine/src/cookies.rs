@@ -84,6 +84,11 @@ pub(crate) struct Seen {
 impl Seen {
     pub const NOTHING: Self = Self { shown: Shown::None, reply: None };
 
+    /// With the reply the client will have a valid cookie that it did not have before.
+    pub fn learns(&self) -> bool {
+        self.reply.is_some() && !self.is_verified()
+    }
+
     /// The address of the sender is its own.
     pub fn is_verified(&self) -> bool {
         self.shown == Shown::Valid

@@ -182,7 +182,7 @@ pub fn decide_blocked<'m>(
         return blocked(action, Some(echo()));
     }
     if let Some(action) = case.over_limit(Some(&query), zone, seen.is_verified()) {
-        return case.limited(action, echo(), query.signed);
+        return case.limited(action, echo(), seen.learns() && !query.signed);
     }
     let mut treatment = Treatment::default();
     if let Some(cookies) = &policy.cookies {
@@ -305,12 +305,12 @@ impl Case<'_> {
         None
     }
 
-    fn limited(&self, action: Action, echo: Echo, signed: bool) -> Verdict<'static> {
+    fn limited(&self, action: Action, echo: Echo, learns: bool) -> Verdict<'static> {
         let reason = Reason::RateLimited;
         match action {
             Action::Drop | Action::Observe => Verdict::Drop(reason),
             // With the cookie that comes with it the client passes over UDP too, and saves itself the connection.
-            Action::Truncate if echo.cookie.is_some() && !signed => {
+            Action::Truncate if learns && !self.client.transport.is_stream() => {
                 Verdict::Reply { reason, rcode: rcode::BADCOOKIE, truncated: false, echo }
             }
             Action::Truncate => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated: true, echo },

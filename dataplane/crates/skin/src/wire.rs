@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use wire::{AnyOverUdp, Checks, Choice, Query, Reaction, Transport, check_query, write_reply};
+use wire::{AnyOverUdp, Checks, Choice, Cookie, Put, Query, Reaction, Transport, check_query, write_reply};
 
 /// What the check read of a message.
 #[pyclass(frozen, get_all, module = "dataplane")]
@@ -71,7 +71,37 @@ fn check_message(message: &[u8], transport: &str) -> PyResult<Outcome> {
     })
 }
 
+/// The query without its COOKIE options, and with room for one in its UDP size; as it was if it has none or can't be changed.
+#[pyfunction]
+fn strip_cookies(query: &[u8]) -> Cow<'static, [u8]> {
+    let mut bytes = query.to_vec();
+    let read = check_query(query, Transport::Tcp, &Checks::default());
+    if let Some(place) = read.ok().and_then(|query| query.cookie) {
+        wire::spare_cookie(&mut bytes, place);
+        let length = wire::strip_cookies(&mut bytes, place);
+        bytes.truncate(length);
+    }
+    bytes.into()
+}
+
+/// The answer with this client cookie, time stamp and tag, or `None` if it can't be changed.
+#[pyfunction]
+fn put_cookie(answer: &[u8], cookie: ([u8; 8], [u8; 4], [u8; 8]), room: usize) -> Option<Cow<'static, [u8]>> {
+    let (client, stamp, tag) = cookie;
+    let mut bytes = answer.to_vec();
+    bytes.resize(answer.len() + wire::COOKIE_OPTION, 0);
+    match wire::put_cookie(&mut bytes, answer.len(), &Cookie { client, stamp, tag }, room) {
+        Put::Done(length) | Put::Truncated(length) => {
+            bytes.truncate(length);
+            Some(bytes.into())
+        }
+        Put::Unable => None,
+    }
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Reading>()?;
+    module.add_function(wrap_pyfunction!(strip_cookies, module)?)?;
+    module.add_function(wrap_pyfunction!(put_cookie, module)?)?;
     module.add_function(wrap_pyfunction!(check_message, module)?)
 }

@@ -1,5 +1,6 @@
 //! A relay on a bench: the test is the event loop, the clients, the backends and the clock.
 
+mod cookies;
 mod entrance;
 mod links;
 mod owned;
