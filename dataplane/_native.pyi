@@ -109,6 +109,9 @@ class SharedMemory:
     def answers_dropped(self) -> list[tuple[str, str, int]]:
         """Answers of backends that were not passed on: transport, reason and count, where the count is not 0."""
 
+    def observed(self) -> list[tuple[str, str, int]]:
+        """Messages that a row of the wire check only observed: transport, reason and count, where it is not 0."""
+
     def io(self) -> dict[str, int]:
         """What happened besides verdicts, by name."""
 
@@ -140,14 +143,14 @@ class Policy:
         zones: list[bytes],
         pass_all: bool,
         rate_limits: list[dict[str, object]],
-        checks: tuple[str, str, str, bool],
+        checks: list[tuple[str, str]],
         error_budget: tuple[int, int],
         mirrors: list[tuple[str, int]] = ...,
         cookies: Mapping[str, object] | None = None,
     ) -> Policy:
-        """Zones in wire form; a row for each limit, as `filters.limits` makes them; the words of
-        `[filters.checks]` in its order; the rates of the error budget; where copies of queries may go;
-        the row of `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off.
+        """Zones in wire form; a row for each limit, as `filters.limits` makes them; reason and choice of each row of
+        the wire check that is not to be as usual; the error budget; where copies of queries may go; the row of
+        `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.

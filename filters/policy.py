@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from dataplane import Policy
 from filters.cookies import cookie_row
@@ -12,6 +13,7 @@ from filters.errors import FilterError
 from filters.limits import limit_rows
 from filters.names import zone_wire
 from filters.settings import FilterSettings
+from filters.settings.checks import reason
 
 # As a zone of `filters.zones`: names of no listed zone pass as well.
 ANY_ZONE = "*"
@@ -42,7 +44,7 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
             zones=[_zone(zone) for zone in settings.zones if zone != ANY_ZONE],
             pass_all=ANY_ZONE in settings.zones,
             rate_limits=limit_rows(settings.rate_limits, around.limits),
-            checks=(checks.tc_bit, checks.trailing_bytes, checks.any_over_udp, checks.chaos),
+            checks=[(reason(key), word) for key, word in asdict(checks).items()],
             error_budget=(budget.rate, budget.prefix_rate),
             cookies=cookie_row(settings.cookies),
         )

@@ -113,6 +113,12 @@ def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: Mapping[str,
         ((row[:3], row[3]) for row in memory.verdicts()),
     )
     yield counter(
+        "policy_observed",
+        "Messages that break a row of the wire check which only observes; they passed it.",
+        ["transport", "reason"],
+        ((row[:2], row[2]) for row in memory.observed()),
+    )
+    yield counter(
         "ingress_answers_dropped",
         "Answers of backends that were not passed on, and why.",
         ["transport", "reason"],

@@ -17,6 +17,7 @@ from filters.limits import limit_rows
 from filters.names import zone_wire
 from filters.policy import compile_policy
 from filters.settings import Checks, ErrorBudget, FilterSettings, RateLimit
+from gateway.config.schema import Shape, fields
 
 SECOND = 10**9
 
@@ -159,7 +160,7 @@ def test_checks() -> None:
         "ok",
         "trailing-bytes",
     ]
-    open_checks = Checks(any_over_udp="pass", chaos=True, trailing_bytes="pass", tc_bit="drop")
+    open_checks = Checks(any_over_udp="pass", chaos="pass", trailing_bytes="pass", tc_bit="drop")
     lax = Gate(FilterSettings(checks=open_checks))
     assert [lax.decide(message)[1] for message in messages] == ["ok", "ok", "tc-bit", "ok"]
 
@@ -233,7 +234,8 @@ def test_too_many_limits() -> None:
 
 
 def test_words_that_the_policy_does_not_know() -> None:
-    checks, budget = ("pass", "formerr", "truncate", False), (1, 1)
+    checks: list[tuple[str, str]] = []
+    budget = (1, 1)
     good = limit_rows([RateLimit(key="global", rate=1)], {})[0]
     for word, value in (
         ("key", ["nobody"]),
@@ -244,9 +246,16 @@ def test_words_that_the_policy_does_not_know() -> None:
     ):
         with pytest.raises(ValueError, match=r"nobody|explode|apples|x|rate of 0"):
             Policy(zones=[], pass_all=True, rate_limits=[{**good, word: value}], checks=checks, error_budget=budget)
-    for words in (("x", "formerr", "truncate"), ("pass", "x", "truncate"), ("pass", "formerr", "x")):
-        with pytest.raises(ValueError, match='"x" is no choice'):
-            Policy(zones=[], pass_all=True, rate_limits=[], checks=(*words, False), error_budget=budget)
+    for choice, error in (
+        (("tc-bit", "x"), '"x" is no choice'),
+        (("tc", "drop"), '"tc" is no reason'),
+        (("rate-limited", "drop"), "no reason of the wire check"),
+        (("is-response", "observe"), "leaves no choice"),
+        (("source-port", "refuse"), "never answered"),
+        (("name-cut", "pass"), "observe it"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            Policy(zones=[], pass_all=True, rate_limits=[], checks=[choice], error_budget=budget)
     with pytest.raises(ValueError, match="not one whole name"):
         Policy(zones=[b"\1a"], pass_all=False, rate_limits=[], checks=checks, error_budget=budget)
 
@@ -257,3 +266,10 @@ def test_a_client_that_is_none() -> None:
         gate.decide(b"", transport="carrier-pigeon")
     with pytest.raises(ValueError, match="can't be allowed"):
         gate.decide(b"", allow=("everything",))
+
+
+@pytest.mark.parametrize(("key", "shape"), [(key, field.shape) for key, field in fields(Checks).items()])
+def test_the_data_plane_takes_every_choice_of_every_row(key: str, shape: Shape) -> None:
+    assert len(shape.choices) > 1
+    for word in shape.choices:
+        compile_policy(FilterSettings(checks=Checks(**{key: word})))

@@ -50,7 +50,7 @@ table_size = 4096
 key = "client-prefix"
 rate = 200
 [filters.checks]
-chaos = true
+chaos = "pass"
 [filters.error_budget]
 rate = 10
 

@@ -116,7 +116,7 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
     (INGRESS + '[filters]\nzones = ["é.example"]\n', "zones", "filters.zones[0]", "é", "A-label"),
     (INGRESS + '[ingress.health]\nzone = "\\\\999"\n', "999", "ingress.health.zone", "999", "escaped code"),
     (INGRESS + '[ingress.health]\nzone = "*"\nrise = 0\n', "rise", "ingress.health.rise", "0", "from 1 to 100"),
-    (INGRESS + "[filters]\nchecks = 3\n", "checks", "filters.checks", "3", "a table with the keys tc_bit"),
+    (INGRESS + "[filters]\nchecks = 3\n", "checks", "filters.checks", "3", "a table with the keys source_port"),
     (INGRESS + "tunnels = 3\n", "tunnels", "ingress.backends[0].tunnels", "an unknown key", "known here"),
     (
         'version = 1\n[[forwarders]]\nlisten = "127.0.0.1:1"\nprimary = "p"\n',

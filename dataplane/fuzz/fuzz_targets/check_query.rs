@@ -14,8 +14,7 @@
 use libfuzzer_sys::fuzz_target;
 use wire::name::labels;
 use wire::{
-    AnyOverUdp, Checks, Choice, Fault, HEADER_LEN, Query, REPLY_EXTRA, Reaction, Transport, check_answer, check_query,
-    write_reply,
+    Checks, Fault, HEADER_LEN, Query, REPLY_EXTRA, Reaction, Reason, Transport, check_answer, check_query, write_reply,
 };
 
 /// A query with EDNS and a cookie, an IXFR, a NOTIFY with its SOA, an UPDATE; the last three signed.
@@ -42,13 +41,20 @@ fuzz_target!(|input: &[u8]| {
     let owned = GOOD.get(usize::from(*kind)).map(|good| changed(good, bytes));
     let message = owned.as_deref().unwrap_or(bytes);
     let transport = Transport::ALL[usize::from(*selector) % Transport::COUNT];
-    let choice = |bits: u8| [Choice::Pass, Choice::Formerr, Choice::Drop, Choice::Pass][usize::from(bits & 3)];
-    let checks = Checks {
-        tc_bit: choice(selector >> 2),
-        trailing_bytes: choice(selector >> 4),
-        any_over_udp: [AnyOverUdp::Pass, AnyOverUdp::Truncate, AnyOverUdp::Refuse][usize::from(selector >> 6) % 3],
-        chaos: selector & 0x80 != 0,
-    };
+    let mut checks = Checks::default();
+    let choice = |bits: u8| ["pass", "formerr", "drop", "observe"][usize::from(bits & 3)];
+    let any = ["pass", "truncate", "refuse"][usize::from(selector >> 6) % 3];
+    let chaos = if selector & 0x80 != 0 { "pass" } else { "refuse" };
+    let rows = [
+        (Reason::TcBit, choice(selector >> 2)),
+        (Reason::TrailingBytes, choice(selector >> 4)),
+        (Reason::AnyOverUdp, any),
+        (Reason::ChaosRefused, chaos),
+        (Reason::ALL[usize::from(*kind) % Reason::COUNT], if kind & 0x80 != 0 { "observe" } else { "drop" }),
+    ];
+    for (reason, word) in rows {
+        let _ = checks.choose(reason, word);
+    }
     match check_query(message, transport, &checks) {
         Ok(query) => passed(message, &query),
         Err(fault) => refused(message, &fault, transport, &checks),
@@ -56,7 +62,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn passed(message: &[u8], query: &Query<'_>) {
-    assert!(message[2] & 0x80 == 0 && message[3] & 0x0f == 0);
+    assert!(message[2] & 0x80 == 0);
     if let Some(question) = &query.question {
         let end = HEADER_LEN + question.name.len();
         assert_eq!(question.name, &message[HEADER_LEN..end]);
@@ -64,7 +70,10 @@ fn passed(message: &[u8], query: &Query<'_>) {
         assert_eq!(labels(question.name).count(), usize::from(question.labels));
         assert!(message.len() >= end + 4);
     }
-    assert!(query.edns.is_none_or(|edns| edns.version == 0 && edns.udp_size >= 512));
+    assert!(query.edns.is_none_or(|edns| edns.udp_size >= 512));
+    if query.observed.is_none() {
+        assert!(message[3] & 0x0f == 0 && query.edns.is_none_or(|edns| edns.version == 0));
+    }
 }
 
 fn refused(message: &[u8], fault: &Fault, transport: Transport, checks: &Checks) {

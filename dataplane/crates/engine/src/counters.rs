@@ -179,6 +179,12 @@ impl Totals {
         self.words[cells::ANSWERS + transport as usize * Reason::COUNT + reason as usize]
     }
 
+    /// Messages that a row of the wire check only observed.
+    #[must_use]
+    pub fn observed(&self, transport: Transport, reason: Reason) -> u64 {
+        self.words[cells::OBSERVED + transport as usize * Reason::COUNT + reason as usize]
+    }
+
     #[must_use]
     pub fn io(&self, what: Io) -> u64 {
         self.words[cells::IO + what as usize]

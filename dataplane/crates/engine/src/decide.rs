@@ -9,7 +9,9 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use wire::{Cookie, CookiePlace, Echo, Fault, Query, Reaction, Reason, Transport, check_query, opcode, qtype, rcode};
+use wire::{
+    Cookie, CookiePlace, Echo, Fault, Query, Reaction, Reason, Row, Transport, check_query, opcode, qtype, rcode,
+};
 
 use crate::blocks::{BlockAction, Blocks};
 use crate::cookies::{Challenge, Cookies, Seen, Shown};
@@ -150,7 +152,10 @@ pub fn decide_blocked<'m>(
     client: &Client<'_>,
     now: Now,
 ) -> Verdict<'m> {
-    if let Some(reason) = source::fault(client) {
+    let case = Case { policy, limits, client, length: message.len(), now };
+    if let Some(reason) = source::fault(client)
+        && !case.lets_pass(reason)
+    {
         return Verdict::Drop(reason);
     }
     if let Some(blocks) = blocks
@@ -160,11 +165,14 @@ pub fn decide_blocked<'m>(
         let query = check_query(message, client.transport, &policy.checks);
         return blocked(action, query.ok().as_ref().map(Echo::of));
     }
-    let case = Case { policy, limits, client, length: message.len(), now };
+
     let query = match check_query(message, client.transport, &policy.checks) {
         Ok(query) => query,
         Err(fault) => return case.fault(&fault, message),
     };
+    if let Some(reason) = query.observed {
+        limits.count_observed(client.transport, reason);
+    }
     let seen = case.see_cookie(message, query.cookie);
     let echo = || Echo { cookie: seen.reply, ..Echo::of(&query) };
     if let Some(reason) = ungranted(&query, client.grants) {
@@ -234,6 +242,16 @@ struct Case<'b> {
 }
 
 impl Case<'_> {
+    /// Whether a faulty source is let in by the choice of the operator.
+    #[cold]
+    fn lets_pass(&self, reason: Reason) -> bool {
+        let row = self.policy.checks.row(reason);
+        if row == Row::Observe {
+            self.limits.count_observed(self.client.transport, reason);
+        }
+        !matches!(row, Row::Refuse(_))
+    }
+
     /// What the message shows of a cookie; nothing while cookies are off.
     #[inline]
     fn see_cookie(&self, message: &[u8], place: Option<CookiePlace>) -> Seen {

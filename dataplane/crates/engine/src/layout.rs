@@ -55,7 +55,8 @@ pub(crate) mod cells {
     pub const RECEIVED: usize = 0;
     pub const VERDICTS: usize = RECEIVED + Transport::COUNT;
     pub const ANSWERS: usize = VERDICTS + Transport::COUNT * Act::COUNT * Reason::COUNT;
-    pub const IO: usize = ANSWERS + Transport::COUNT * Reason::COUNT;
+    pub const OBSERVED: usize = ANSWERS + Transport::COUNT * Reason::COUNT;
+    pub const IO: usize = OBSERVED + Transport::COUNT * Reason::COUNT;
     pub const BACKENDS: usize = IO + Io::COUNT;
     pub const LIMITS: usize = BACKENDS + BACKEND_SLOTS * BackendCount::COUNT;
     pub const COOKIES: usize = LIMITS + MAX_LIMITS + 1;
@@ -209,9 +210,10 @@ impl Layout {
     #[inline]
     pub fn limits<'w>(&self, memory: &'w [AtomicU64], worker: usize) -> Result<Limits<'w>, LayoutError> {
         let (sets, _) = memory.get(self.table()..self.words()).ok_or(LayoutError::Short)?.as_chunks();
-        let counts = &self.cells(memory, worker)?[cells::LIMITS..cells::END];
+        let cells = self.cells(memory, worker)?;
+        let (counts, observed) = (&cells[cells::LIMITS..cells::END], &cells[cells::OBSERVED..cells::IO]);
         let secret = [0, 1].map(|index| memory[SECRET + index].load(Ordering::Relaxed));
-        Ok(Limits::new(sets, secret, counts))
+        Ok(Limits::new(sets, secret, counts, observed))
     }
 
     /// The TCP connections of all workers, as `worker` counts them.

@@ -24,7 +24,7 @@ use std::sync::atomic::{
 use std::thread::yield_now;
 
 use siphasher::sip::SipHasher13;
-use wire::Transport;
+use wire::{Reason, Transport};
 
 use crate::cookies::Shown;
 use crate::counters::add;
@@ -56,11 +56,18 @@ pub struct Limits<'w> {
     secret: [u64; 2],
     /// Of this worker: queries over each limit, evictions, then what was shown of cookies.
     counts: &'w [AtomicU64],
+    /// Of this worker: messages that a row of the wire check only observed, by transport and reason.
+    observed: &'w [AtomicU64],
 }
 
 impl<'w> Limits<'w> {
-    pub(crate) const fn new(sets: &'w [Set], secret: [u64; 2], counts: &'w [AtomicU64]) -> Self {
-        Self { sets, secret, counts }
+    pub(crate) const fn new(
+        sets: &'w [Set],
+        secret: [u64; 2],
+        counts: &'w [AtomicU64],
+        observed: &'w [AtomicU64],
+    ) -> Self {
+        Self { sets, secret, counts, observed }
     }
 
     /// The key of the bucket that `bytes` name.
@@ -71,6 +78,14 @@ impl<'w> Limits<'w> {
         hasher.write(bytes);
         // 0 marks a way that nobody has claimed.
         hasher.finish().max(1)
+    }
+
+    /// Counts a message that passes although it breaks a row of the wire check.
+    #[cold]
+    pub(crate) fn count_observed(&self, transport: Transport, reason: Reason) {
+        if let Some(cell) = self.observed.get(transport as usize * Reason::COUNT + reason as usize) {
+            add(cell, 1);
+        }
     }
 
     /// Counts a query that was over the limit whose counter is `slot`; returns how many this worker has counted there.

@@ -132,12 +132,42 @@ fn only_served_names_pass() {
     }
 }
 
+fn choosing(reason: Reason, word: &str) -> Checks {
+    let mut checks = Checks::default();
+    checks.choose(reason, word).expect("the row has this choice");
+    checks
+}
+
+/// A row that only observes lets its messages pass, whatever they lack, and counts them.
+#[test]
+fn an_observed_row_passes_and_counts() {
+    let observing = |reason| {
+        let checks = choosing(reason, "observe");
+        Engine::new(PolicySpec { pass_all: true, checks, ..PolicySpec::default() })
+    };
+    let good = query("www.example.com");
+    let cut = &good[..good.len() - 6];
+    let other_opcode = message(2, &name("example.com"), 1, 1);
+    let cases: [(&[u8], Reason); 3] =
+        [(cut, Reason::NameCut), (&other_opcode, Reason::Opcode), (&good, Reason::SourcePort)];
+    for (bytes, reason) in cases {
+        let engine = observing(reason);
+        let client = with_port(if reason == Reason::SourcePort { 19 } else { 40_000 });
+        assert_eq!(engine.says(bytes, &client, 1), "forward ok", "{reason:?}");
+        let totals = engine.layout.totals(&engine.memory).expect("laid out");
+        assert_eq!(totals.observed(wire::Transport::Udp, reason), 1);
+        assert!(
+            Engine::new(PolicySpec { pass_all: true, ..PolicySpec::default() }).says(bytes, &client, 1) != "forward ok"
+        );
+    }
+}
+
 #[test]
 fn chaos_lies_in_no_zone() {
     let version = message(0, &name("version.bind"), 16, 3);
     let spec = |chaos| PolicySpec {
         zones: vec![name("example.com")],
-        checks: Checks { chaos, ..Checks::default() },
+        checks: choosing(Reason::ChaosRefused, if chaos { "pass" } else { "refuse" }),
         ..PolicySpec::default()
     };
     assert_eq!(Engine::new(spec(true)).says(&version, &client("198.51.100.7"), 1), "forward ok");

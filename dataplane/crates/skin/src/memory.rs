@@ -81,6 +81,15 @@ impl SharedMemory {
         Ok(rows.filter(|row| row.2 > 0).collect())
     }
 
+    fn observed(&self) -> PyResult<Vec<(&'static str, &'static str, u64)>> {
+        let totals = self.totals()?;
+        let all =
+            Transport::ALL.iter().flat_map(|&transport| Reason::ALL.iter().map(move |&reason| (transport, reason)));
+        let rows =
+            all.map(|(transport, reason)| (transport.label(), reason.label(), totals.observed(transport, reason)));
+        Ok(rows.filter(|row| row.2 > 0).collect())
+    }
+
     fn io(&self) -> PyResult<BTreeMap<&'static str, u64>> {
         let totals = self.totals()?;
         Ok(Io::ALL.iter().map(|&what| (what.label(), totals.io(what))).collect())

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use wire::{AnyOverUdp, Checks, Choice, Cookie, Put, Query, Reaction, Transport, check_query, write_reply};
+use wire::{Checks, Cookie, Put, Query, Reaction, Reason, Transport, check_query, write_reply};
 
 /// What the check read of a message.
 #[pyclass(frozen, get_all, module = "dataplane")]
@@ -57,8 +57,10 @@ type Outcome = (Option<Reading>, &'static str, Option<Cow<'static, [u8]>>);
 
 #[pyfunction]
 fn check_message(message: &[u8], transport: &str) -> PyResult<Outcome> {
-    let checks =
-        Checks { tc_bit: Choice::Pass, trailing_bytes: Choice::Formerr, any_over_udp: AnyOverUdp::Pass, chaos: true };
+    let mut checks = Checks::default();
+    for reason in [Reason::AnyOverUdp, Reason::ChaosRefused] {
+        checks.choose(reason, "pass").map_err(PyValueError::new_err)?;
+    }
     Ok(match check_query(message, self::transport(transport)?, &checks) {
         Ok(query) => (Some(Reading::from(&query)), wire::Reason::Ok.label(), None),
         Err(fault) => {

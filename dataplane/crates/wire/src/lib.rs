@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod checks;
 mod cookie;
 mod labels;
 mod message;
@@ -25,11 +26,9 @@ mod records;
 mod reply;
 
 pub use answer::{Answer, check_answer};
+pub use checks::{Checks, Row};
 pub use cookie::{COOKIE_OPTION, COOKIE_VERSION, Cookie, CookiePlace, Put, put_cookie, spare_cookie, strip_cookies};
-pub use message::{
-    AnyOverUdp, Checks, Choice, Echo, Edns, Fault, HEADER_LEN, Query, Question, Reaction, Transport, class, opcode,
-    qtype, rcode,
-};
+pub use message::{Echo, Edns, Fault, HEADER_LEN, Query, Question, Reaction, Transport, class, opcode, qtype, rcode};
 pub use query::{TCP_MAX, UDP_MAX, check_query};
 pub use reason::Reason;
 pub use reply::{OUR_UDP_SIZE, REPLY_EXTRA, write_reply};

@@ -119,6 +119,8 @@ pub struct Query<'m> {
     pub cookie: Option<CookiePlace>,
     /// Carries TSIG or SIG(0), not verified.
     pub signed: bool,
+    /// The first row that it breaks and that is only observed. What stands behind a broken place was not read.
+    pub observed: Option<Reason>,
 }
 
 /// What a reply repeats of the query that it answers.
@@ -165,37 +167,5 @@ impl Fault {
     #[must_use]
     pub const fn echo(&self) -> Echo {
         Echo { question_len: self.question_len, edns: self.edns, cookie: None }
-    }
-}
-
-/// What to do with something that the field's servers treat differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    Pass,
-    Formerr,
-    Drop,
-}
-
-/// What to do with QTYPE ANY over UDP (RFC 8482).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnyOverUdp {
-    Pass,
-    Truncate,
-    Refuse,
-}
-
-/// The rows of the wire check that an operator may choose; mirrors `[filters.checks]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checks {
-    pub tc_bit: Choice,
-    pub trailing_bytes: Choice,
-    pub any_over_udp: AnyOverUdp,
-    /// Pass class CH.
-    pub chaos: bool,
-}
-
-impl Default for Checks {
-    fn default() -> Self {
-        Self { tc_bit: Choice::Pass, trailing_bytes: Choice::Formerr, any_over_udp: AnyOverUdp::Truncate, chaos: false }
     }
 }

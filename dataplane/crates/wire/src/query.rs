@@ -4,9 +4,8 @@
 //! give the sections another meaning. Structure comes before meaning, so that a message which is both broken and
 //! refused is called broken, as BIND and NSD do.
 
-use crate::message::{
-    AnyOverUdp, Checks, Choice, Fault, HEADER_LEN, Query, Question, Reaction, Transport, class, opcode, qtype, rcode,
-};
+use crate::checks::{Checks, Row};
+use crate::message::{Fault, HEADER_LEN, Query, Question, Reaction, Transport, class, opcode, qtype, rcode};
 use crate::name::{NameFault, skip_plain};
 use crate::reason::Reason;
 use crate::records::{Found, walk};
@@ -25,22 +24,6 @@ const RCODE: u16 = 0x000f;
 
 type Refusal = (Reason, Reaction);
 
-const fn reply(reason: Reason, code: u16) -> Refusal {
-    (reason, Reaction::Reply { rcode: code, truncated: false })
-}
-
-const fn formerr(reason: Reason) -> Refusal {
-    reply(reason, rcode::FORMERR)
-}
-
-const fn choose(choice: Choice, reason: Reason) -> Result<(), Refusal> {
-    match choice {
-        Choice::Pass => Ok(()),
-        Choice::Formerr => Err(formerr(reason)),
-        Choice::Drop => Err((reason, Reaction::Drop)),
-    }
-}
-
 /// Checks a message that a client sent.
 ///
 /// `message` is the DNS message alone, without the length prefix of a stream. Over a stream [`Reaction::Drop`] means
@@ -52,7 +35,8 @@ const fn choose(choice: Choice, reason: Reason) -> Result<(), Refusal> {
 pub fn check_query<'m>(message: &'m [u8], transport: Transport, checks: &Checks) -> Result<Query<'m>, Fault> {
     let mut question = None;
     let mut found = Found::default();
-    match pass(message, transport, checks, &mut question, &mut found) {
+    let mut judge = Judge { checks, observed: None };
+    match pass(message, transport, &mut judge, &mut question, &mut found) {
         Ok(header) => Ok(Query {
             id: header.id,
             flags: header.flags,
@@ -61,6 +45,7 @@ pub fn check_query<'m>(message: &'m [u8], transport: Transport, checks: &Checks)
             edns: found.edns,
             cookie: found.cookie,
             signed: found.signed,
+            observed: judge.observed,
         }),
         Err((reason, reaction)) => Err(Fault {
             reason,
@@ -72,36 +57,70 @@ pub fn check_query<'m>(message: &'m [u8], transport: Transport, checks: &Checks)
     }
 }
 
+/// Says what is done about each fault, and remembers the first that is only observed.
+struct Judge<'c> {
+    checks: &'c Checks,
+    observed: Option<Reason>,
+}
+
+impl Judge<'_> {
+    /// A fault was found. `Ok`: the message passes all the same.
+    #[cold]
+    fn fault(&mut self, reason: Reason) -> Result<(), Refusal> {
+        match self.checks.row(reason) {
+            Row::Pass => Ok(()),
+            Row::Observe => {
+                self.observed.get_or_insert(reason);
+                Ok(())
+            }
+            Row::Refuse(reaction) => Err((reason, reaction)),
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, holds: bool, reason: Reason) -> Result<(), Refusal> {
+        if holds { Ok(()) } else { self.fault(reason) }
+    }
+}
+
 #[inline]
 fn pass<'m>(
     message: &'m [u8],
     transport: Transport,
-    checks: &Checks,
+    judge: &mut Judge<'_>,
     question: &mut Option<Question<'m>>,
     found: &mut Found,
 ) -> Result<Header, Refusal> {
     let header = Header::read(message).ok_or((Reason::TooShort, Reaction::Drop))?;
-    header.check(message.len(), transport, checks)?;
-    let mut end = HEADER_LEN;
-    if header.questions == 1 {
-        let read = read_question(message).map_err(formerr)?;
-        end += usize::from(read.wire_len());
-        header.check_authority(read.qtype)?;
-        *question = Some(read);
+    header.check(message.len(), transport, judge)?;
+    if header.questions == 1 && header.is_known() {
+        match read_question(message) {
+            Ok(read) => {
+                judge.expect(header.has_right_authority(read.qtype), Reason::AuthorityCount)?;
+                *question = Some(read);
+            }
+            Err(reason) => {
+                judge.fault(reason)?;
+                return Ok(header);
+            }
+        }
+    } else if !header.is_cookie_only() {
+        // Sections that mean something else, or that nobody can tell apart: what the backend makes of them is matched
+        // by the question, if there is one.
+        *question = read_question(message).ok().filter(|_| header.questions > 0);
+        return Ok(header);
     }
+    let begin = HEADER_LEN + question.map_or(0, |question| usize::from(question.wire_len()));
     let plain = u32::from(header.answers) + u32::from(header.authorities);
-    end = walk(message, end, plain, header.additionals, found).map_err(formerr)?;
-    if end != message.len() {
-        choose(checks.trailing_bytes, Reason::TrailingBytes)?;
+    match walk(message, begin, plain, header.additionals, found) {
+        Ok(end) => judge.expect(end == message.len(), Reason::TrailingBytes)?,
+        Err(reason) => judge.fault(reason)?,
     }
-    if found.edns.is_some_and(|edns| edns.version > 0) {
-        return Err(reply(Reason::EdnsVersion, rcode::BADVERS));
-    }
+    judge.expect(found.edns.is_none_or(|edns| edns.version == 0), Reason::EdnsVersion)?;
     match question {
-        Some(question) => check_meaning(question, header.opcode(), transport, checks)?,
+        Some(question) => check_meaning(question, header.opcode(), transport, judge)?,
         // RFC 7873 section 5.4: a query without a question asks for a server cookie and for nothing else.
-        None if found.cookie.is_some() => {}
-        None => return Err(formerr(Reason::QuestionCount)),
+        None => judge.expect(found.cookie.is_some(), Reason::QuestionCount)?,
     }
     Ok(header)
 }
@@ -133,10 +152,20 @@ impl Header {
         (self.flags >> 11) as u8 & 0x0f
     }
 
+    const fn is_known(&self) -> bool {
+        matches!(self.opcode(), opcode::QUERY | opcode::NOTIFY | opcode::UPDATE)
+    }
+
+    /// The counts of a query that may ask for a server cookie and for nothing else.
+    const fn is_cookie_only(&self) -> bool {
+        let counts = (self.questions, self.answers, self.authorities, self.additionals);
+        self.opcode() == opcode::QUERY && matches!(counts, (0, 0, 0, 1))
+    }
+
     /// Everything that the header alone can tell. Flags that are not named here are ignored, as NSD, Knot and BIND do
     /// (AA, for one, is set in a NOTIFY: RFC 1996 section 3.7).
     #[inline]
-    fn check(&self, length: usize, transport: Transport, checks: &Checks) -> Result<(), Refusal> {
+    fn check(&self, length: usize, transport: Transport, judge: &mut Judge<'_>) -> Result<(), Refusal> {
         let opcode = self.opcode();
         if self.flags & QR != 0 {
             return Err((Reason::IsResponse, Reaction::Drop));
@@ -149,51 +178,35 @@ impl Header {
         if length > most {
             return Err((Reason::TooLarge, Reaction::Drop));
         }
-        if !matches!(opcode, opcode::QUERY | opcode::NOTIFY | opcode::UPDATE) {
-            return Err(reply(Reason::Opcode, rcode::NOTIMP));
+        if !self.is_known() {
+            return judge.fault(Reason::Opcode);
         }
-        if self.flags & TC != 0 {
-            choose(checks.tc_bit, Reason::TcBit)?;
-        }
-        if self.flags & RCODE != 0 {
-            return Err(formerr(Reason::RcodeSet));
-        }
-        self.check_counts(opcode)
+        judge.expect(self.flags & TC == 0, Reason::TcBit)?;
+        judge.expect(self.flags & RCODE == 0, Reason::RcodeSet)?;
+        self.check_counts(opcode, judge)
     }
 
     #[inline]
-    fn check_counts(&self, opcode: u8) -> Result<(), Refusal> {
-        let cookie_only = opcode == opcode::QUERY
-            && self.questions == 0
-            && self.answers == 0
-            && self.authorities == 0
-            && self.additionals == 1;
-        if self.questions != 1 && !cookie_only {
-            return Err(formerr(Reason::QuestionCount));
-        }
+    fn check_counts(&self, opcode: u8, judge: &mut Judge<'_>) -> Result<(), Refusal> {
+        judge.expect(self.questions == 1 || self.is_cookie_only(), Reason::QuestionCount)?;
         // RFC 2136 section 2: the sections of an UPDATE are prerequisites, changes and additional data, of any number.
         if opcode == opcode::UPDATE {
             return Ok(());
         }
         // A NOTIFY may carry the new SOA (RFC 1996 section 3.7).
-        if self.answers > u16::from(opcode == opcode::NOTIFY) {
-            return Err(formerr(Reason::AnswerCount));
-        }
-        if self.additionals > 2 {
-            return Err(formerr(Reason::AdditionalCount));
-        }
-        Ok(())
+        judge.expect(self.answers <= u16::from(opcode == opcode::NOTIFY), Reason::AnswerCount)?;
+        judge.expect(self.additionals <= 2, Reason::AdditionalCount)
     }
 
     /// The authority section depends on the type that is asked for.
     #[inline]
-    fn check_authority(&self, kind: u16) -> Result<(), Refusal> {
+    fn has_right_authority(&self, kind: u16) -> bool {
         let most = match self.opcode() {
             opcode::UPDATE => u16::MAX,
             opcode::QUERY if kind == qtype::IXFR => IXFR_AUTHORITY_MAX,
             _ => 0,
         };
-        if self.authorities > most { Err(formerr(Reason::AuthorityCount)) } else { Ok(()) }
+        self.authorities <= most
     }
 }
 
@@ -215,28 +228,23 @@ pub(crate) fn read_question(message: &[u8]) -> Result<Question<'_>, Reason> {
 
 /// Types and classes that can't be asked for (rows 14 and 15).
 #[inline]
-fn check_meaning(question: &Question<'_>, op: u8, transport: Transport, checks: &Checks) -> Result<(), Refusal> {
+fn check_meaning(question: &Question<'_>, op: u8, transport: Transport, judge: &mut Judge<'_>) -> Result<(), Refusal> {
+    let over_udp = transport == Transport::Udp;
     match (op, question.qtype) {
-        (_, 0) => return Err(formerr(Reason::QtypeZero)),
-        (opcode::UPDATE, kind) if kind != qtype::SOA => return Err(formerr(Reason::UpdateZoneType)),
-        (_, qtype::OPT | qtype::TSIG) => return Err(formerr(Reason::QtypeMeta)),
+        (_, 0) => judge.fault(Reason::QtypeZero)?,
+        (opcode::UPDATE, kind) if kind != qtype::SOA => judge.fault(Reason::UpdateZoneType)?,
+        (_, qtype::OPT | qtype::TSIG) => judge.fault(Reason::QtypeMeta)?,
         // RFC 6895 section 3.1: 128 to 255 are meta types, which have no data that could have changed.
-        (opcode::NOTIFY, 128..=255) => return Err(formerr(Reason::QtypeMeta)),
-        (_, qtype::TKEY) => return Err(reply(Reason::TkeyRefused, rcode::REFUSED)),
-        (_, qtype::AXFR) if transport == Transport::Udp => return Err(formerr(Reason::AxfrOverUdp)),
-        (_, qtype::ANY) if transport == Transport::Udp => match checks.any_over_udp {
-            AnyOverUdp::Pass => {}
-            AnyOverUdp::Truncate => {
-                return Err((Reason::AnyOverUdp, Reaction::Reply { rcode: rcode::NOERROR, truncated: true }));
-            }
-            AnyOverUdp::Refuse => return Err(reply(Reason::AnyOverUdp, rcode::REFUSED)),
-        },
+        (opcode::NOTIFY, 128..=255) => judge.fault(Reason::QtypeMeta)?,
+        (_, qtype::TKEY) => judge.fault(Reason::TkeyRefused)?,
+        (_, qtype::AXFR) if over_udp => judge.fault(Reason::AxfrOverUdp)?,
+        (_, qtype::ANY) if over_udp => judge.fault(Reason::AnyOverUdp)?,
         _ => {}
     }
     match question.qclass {
         class::IN => Ok(()),
-        class::CHAOS if op == opcode::QUERY && checks.chaos => Ok(()),
-        class::CHAOS => Err(reply(Reason::ChaosRefused, rcode::REFUSED)),
-        _ => Err(reply(Reason::ClassRefused, rcode::REFUSED)),
+        class::CHAOS if op == opcode::QUERY => judge.fault(Reason::ChaosRefused),
+        class::CHAOS => Err((Reason::ChaosRefused, Reaction::Reply { rcode: rcode::REFUSED, truncated: false })),
+        _ => judge.fault(Reason::ClassRefused),
     }
 }

@@ -198,4 +198,16 @@ impl Reason {
                 | Self::UpdateZoneType
         )
     }
+
+    /// Whether it is a row of the wire check, the source included.
+    #[must_use]
+    pub const fn is_of_wire_check(self) -> bool {
+        (self as u8) >= Self::TooShort as u8 && (self as u8) <= Self::OwnAddress as u8
+    }
+
+    /// The reason with this label.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.label() == label)
+    }
 }

@@ -6,27 +6,32 @@ use common::{Message, opcode, option};
 use proptest::prelude::*;
 use wire::name::{MAX_NAME, equal, labels, lowercase, skip_owner, skip_plain};
 use wire::{
-    AnyOverUdp, COOKIE_OPTION, Checks, Choice, Cookie, Echo, HEADER_LEN, REPLY_EXTRA, Reaction, Reason, Transport,
-    check_answer, check_query, write_reply,
+    COOKIE_OPTION, Checks, Cookie, Echo, HEADER_LEN, REPLY_EXTRA, Reaction, Reason, Transport, check_answer,
+    check_query, write_reply,
 };
 
 fn transports() -> impl Strategy<Value = Transport> {
     prop::sample::select(&Transport::ALL[..])
 }
 
+const WORDS: [&str; 8] = ["pass", "observe", "drop", "formerr", "notimp", "refuse", "badvers", "truncate"];
+
+/// The usual checks with some rows chosen at random, as far as they leave that choice.
 fn checks() -> impl Strategy<Value = Checks> {
-    let choice = || prop::sample::select(&[Choice::Pass, Choice::Formerr, Choice::Drop][..]);
-    let any = prop::sample::select(&[AnyOverUdp::Pass, AnyOverUdp::Truncate, AnyOverUdp::Refuse][..]);
-    (choice(), choice(), any, any_bool()).prop_map(|(tc_bit, trailing_bytes, any_over_udp, chaos)| Checks {
-        tc_bit,
-        trailing_bytes,
-        any_over_udp,
-        chaos,
+    let row = (prop::sample::select(&Reason::ALL[..]), prop::sample::select(&WORDS[..]));
+    prop::collection::vec(row, 0..6).prop_map(|rows| {
+        let mut checks = Checks::default();
+        for (reason, word) in rows {
+            let _ = checks.choose(reason, word);
+        }
+        checks
     })
 }
 
-fn any_bool() -> impl Strategy<Value = bool> {
-    prop::bool::ANY
+fn choosing(reason: Reason, word: &str) -> Checks {
+    let mut checks = Checks::default();
+    checks.choose(reason, word).expect("the row has this choice");
+    checks
 }
 
 /// A name in wire form, of any bytes.
@@ -47,7 +52,7 @@ fn valid_messages() -> impl Strategy<Value = Vec<u8>> {
     let kinds = prop::sample::select(&[(0, 1), (0, 6), (0, 28), (0, 251), (0, 65535), (4, 6), (5, 6)][..]);
     let options = prop::collection::vec((any::<u16>(), prop::collection::vec(any::<u8>(), 0..30)), 0..4);
     let flags = prop::sample::select(&[0_u16, 0x0100, 0x0110, 0x0400, 0x0120][..]);
-    (names(), kinds, flags, prop::option::of(options), any_bool()).prop_map(
+    (names(), kinds, flags, prop::option::of(options), prop::bool::ANY).prop_map(
         |(name, (code, qtype), flags, options, signed)| {
             let mut message = Message::with_flags(flags | opcode(code)).raw_question(&name, qtype, 1);
             if qtype == 251 {
@@ -67,7 +72,7 @@ fn valid_messages() -> impl Strategy<Value = Vec<u8>> {
 fn mutated_messages() -> impl Strategy<Value = Vec<u8>> {
     let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
     let tail = prop::collection::vec(any::<u8>(), 0..3);
-    (valid_messages(), changes, any::<prop::sample::Index>(), any_bool(), tail).prop_map(
+    (valid_messages(), changes, any::<prop::sample::Index>(), prop::bool::ANY, tail).prop_map(
         |(mut message, changes, end, cut, tail)| {
             for (index, byte) in changes {
                 let at = index.index(message.len());
@@ -100,14 +105,17 @@ proptest! {
     fn any_bytes_get_a_verdict(message in messages(), transport in transports(), checks in checks()) {
         match check_query(&message, transport, &checks) {
             Ok(query) => {
-                prop_assert!(message[2] & 0x80 == 0 && message[3] & 0x0f == 0);
-                prop_assert_eq!(query.question.is_none(), message[4..6] == [0, 0]);
+                prop_assert!(message[2] & 0x80 == 0);
                 if let Some(question) = query.question {
                     prop_assert_eq!(question.name, &message[HEADER_LEN..HEADER_LEN + question.name.len()]);
                     prop_assert_eq!(labels(question.name).count(), usize::from(question.labels));
                     prop_assert!(question.name.len() <= MAX_NAME && question.name.ends_with(&[0]));
                 }
-                prop_assert!(query.edns.is_none_or(|edns| edns.version == 0 && edns.udp_size >= 512));
+                prop_assert!(query.edns.is_none_or(|edns| edns.udp_size >= 512));
+                if query.observed.is_none() {
+                    prop_assert!(message[3] & 0x0f == 0 && query.edns.is_none_or(|edns| edns.version == 0));
+                    prop_assert_eq!(query.question.is_none(), message[4..6] == [0, 0]);
+                }
             }
             Err(fault) => {
                 prop_assert_ne!(fault.reason, Reason::Ok);
@@ -128,8 +136,27 @@ proptest! {
     #[test]
     fn a_cut_message_never_passes_as_another(message in valid_messages(), at in any::<prop::sample::Index>()) {
         let cut = &message[..at.index(message.len())];
-        let checks = Checks { trailing_bytes: Choice::Pass, ..Checks::default() };
+        let checks = choosing(Reason::TrailingBytes, "pass");
         prop_assert!(check_query(cut, Transport::Udp, &checks).is_err());
+    }
+
+    /// Where every row only observes, all passes that has a header and is no response, and the first fault is named.
+    #[test]
+    fn what_is_observed_passes_and_is_named(message in messages(), transport in transports()) {
+        let mut lax = Checks::default();
+        for reason in Reason::ALL {
+            let _ = lax.choose(reason, if reason == Reason::TcBit { "pass" } else { "observe" });
+        }
+        match (check_query(&message, transport, &Checks::default()), check_query(&message, transport, &lax)) {
+            (Ok(strict), Ok(observed)) => prop_assert_eq!(strict, observed),
+            (Err(fault), Ok(observed)) => prop_assert_eq!(observed.observed, Some(fault.reason)),
+            (Err(fault), Err(same)) => {
+                prop_assert_eq!(fault, same);
+                prop_assert!(matches!(fault.reason, Reason::TooShort | Reason::TooLarge | Reason::IsResponse
+                    | Reason::ChaosRefused));
+            }
+            (Ok(_), Err(_)) => prop_assert!(false, "a choice to observe refuses nothing"),
+        }
     }
 
     /// Every reply that the check asks for can be written, is a response to the message, and passes as an answer.
@@ -185,7 +212,7 @@ proptest! {
     }
 
     #[test]
-    fn answers_of_any_bytes(message in messages(), response in any_bool()) {
+    fn answers_of_any_bytes(message in messages(), response in prop::bool::ANY) {
         let mut message = message;
         if response && message.len() > 2 {
             message[2] |= 0x80;

@@ -5,10 +5,16 @@
 mod common;
 
 use common::{Message, name, opcode, option};
-use wire::{AnyOverUdp, Checks, Choice, Reaction, Reason, Transport, check_query};
+use wire::{Checks, Reaction, Reason, Transport, check_query};
 
 const UDP: Transport = Transport::Udp;
 const TCP: Transport = Transport::Tcp;
+
+fn choosing(reason: Reason, word: &str) -> Checks {
+    let mut checks = Checks::default();
+    checks.choose(reason, word).expect("the row has this choice");
+    checks
+}
 
 fn outcome(message: &[u8], transport: Transport, checks: &Checks) -> (&'static str, Reason) {
     match check_query(message, transport, checks) {
@@ -75,9 +81,9 @@ fn rows_4_to_7_flags_and_opcode() {
         ("RCODE 1 in a query", query(0x0101), UDP, "formerr", Reason::RcodeSet),
         ("RCODE 15 in a NOTIFY", query(opcode(4) | 15), UDP, "formerr", Reason::RcodeSet),
     ]);
-    let drops = Checks { tc_bit: Choice::Drop, ..Checks::default() };
+    let drops = choosing(Reason::TcBit, "drop");
     assert_eq!(outcome(&query(0x0300).bytes(), UDP, &drops), ("drop", Reason::TcBit));
-    let complains = Checks { tc_bit: Choice::Formerr, ..Checks::default() };
+    let complains = choosing(Reason::TcBit, "formerr");
     assert_eq!(outcome(&query(0x0300).bytes(), UDP, &complains), ("formerr", Reason::TcBit));
 }
 
@@ -238,13 +244,13 @@ fn rows_14_and_15_types_and_classes() {
         ("class NONE", class(254), UDP, "refused", Reason::ClassRefused),
         ("class ANY", class(255), UDP, "refused", Reason::ClassRefused),
     ]);
-    let chaos = Checks { chaos: true, ..Checks::default() };
+    let chaos = choosing(Reason::ChaosRefused, "pass");
     assert_eq!(outcome(&class(3).bytes(), UDP, &chaos), ("ok", Reason::Ok));
     let notify_chaos = class(3).flags(opcode(4));
     assert_eq!(outcome(&notify_chaos.bytes(), UDP, &chaos), ("refused", Reason::ChaosRefused));
-    let refuse_any = Checks { any_over_udp: AnyOverUdp::Refuse, ..Checks::default() };
+    let refuse_any = choosing(Reason::AnyOverUdp, "refuse");
     assert_eq!(outcome(&Message::query(255).bytes(), UDP, &refuse_any), ("refused", Reason::AnyOverUdp));
-    let pass_any = Checks { any_over_udp: AnyOverUdp::Pass, ..Checks::default() };
+    let pass_any = choosing(Reason::AnyOverUdp, "pass");
     assert_eq!(outcome(&Message::query(255).bytes(), UDP, &pass_any), ("ok", Reason::Ok));
 }
 
@@ -314,11 +320,11 @@ fn row_17_trailing_bytes_and_record_bounds() {
     ]);
     let message = query().raw(&[0]).bytes();
     for (choice, expected) in [
-        (Choice::Pass, ("ok", Reason::Ok)),
-        (Choice::Formerr, ("formerr", Reason::TrailingBytes)),
-        (Choice::Drop, ("drop", Reason::TrailingBytes)),
+        ("pass", ("ok", Reason::Ok)),
+        ("formerr", ("formerr", Reason::TrailingBytes)),
+        ("drop", ("drop", Reason::TrailingBytes)),
     ] {
-        let checks = Checks { trailing_bytes: choice, ..Checks::default() };
+        let checks = choosing(Reason::TrailingBytes, choice);
         assert_eq!(outcome(&message, UDP, &checks), expected);
     }
 }

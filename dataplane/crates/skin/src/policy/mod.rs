@@ -10,7 +10,7 @@ use std::sync::Arc;
 use engine::{Client, ErrorBudget, Layout, Memory, Now, PolicySpec, Verdict, decide};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use wire::{AnyOverUdp, Checks, Choice};
+use wire::{Checks, Reason};
 
 use self::limits::LimitRow;
 use crate::memory::SharedMemory;
@@ -37,7 +37,7 @@ impl Policy {
         zones: Vec<Vec<u8>>,
         pass_all: bool,
         rate_limits: Vec<LimitRow>,
-        checks: (String, String, String, bool),
+        checks: Vec<(String, String)>,
         error_budget: (u32, u32),
         mirrors: Vec<(IpAddr, u16)>,
         cookies: Option<CookieRow>,
@@ -91,23 +91,13 @@ fn unknown<T>(what: &str, word: &str) -> PyResult<T> {
     Err(PyValueError::new_err(format!("{word:?} is no {what}")))
 }
 
-fn read_checks((tc_bit, trailing_bytes, any_over_udp, chaos): &(String, String, String, bool)) -> PyResult<Checks> {
-    let any_over_udp = match any_over_udp.as_str() {
-        "pass" => AnyOverUdp::Pass,
-        "truncate" => AnyOverUdp::Truncate,
-        "refuse" => AnyOverUdp::Refuse,
-        other => return unknown("choice for ANY over UDP", other),
-    };
-    Ok(Checks { tc_bit: choice(tc_bit)?, trailing_bytes: choice(trailing_bytes)?, any_over_udp, chaos: *chaos })
-}
-
-fn choice(word: &str) -> PyResult<Choice> {
-    match word {
-        "pass" => Ok(Choice::Pass),
-        "formerr" => Ok(Choice::Formerr),
-        "drop" => Ok(Choice::Drop),
-        _ => unknown("choice of a check", word),
+fn read_checks(choices: &[(String, String)]) -> PyResult<Checks> {
+    let mut checks = Checks::default();
+    for (label, word) in choices {
+        let Some(reason) = Reason::from_label(label) else { return unknown("reason", label) };
+        checks.choose(reason, word).map_err(PyValueError::new_err)?;
     }
+    Ok(checks)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
