@@ -4,9 +4,9 @@
     | length, 4 byte | one message, msgpack      |   length: big-endian, of the message alone
     +----------------+---------------------------+
 
-Down go Start, Reload and Drain; up come Ready, Status, Event, ReloadDone and ReloadFailed. The socket closing means
-the same as Drain: a process without its supervisor ends. Settings travel as plain trees (`gateway.config.plain`), with
-their secrets in clear: the pair has no name and nobody else can open it.
+Down go Start, Reload, Blocks and Drain; up come Ready, Status, Samples, Event, ReloadDone and ReloadFailed. The socket
+closing means the same as Drain: a process without its supervisor ends. Settings travel as plain trees
+(`gateway.config.plain`), with their secrets in clear: the pair has no name and nobody else can open it.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Start(Message, frozen=True, kw_only=True, tag="start"):
     plan: Plan
     sockets: tuple[Socket, ...]
     memory: int | None
+    blocks: Blocks | None = None
 
 
 class Reload(Message, frozen=True, kw_only=True, tag="reload"):
@@ -89,6 +90,25 @@ class Drain(Message, frozen=True, kw_only=True, tag="drain"):
     """Take nothing new, answer what is in flight for at most `grace` seconds, and exit."""
 
     grace: float
+
+
+class Blocks(Message, frozen=True, kw_only=True, tag="blocks"):
+    """The dynamic blocks in force, all of them, as `dataplane.Blocks` takes them. Workers tell the serial they have."""
+
+    serial: int = 0
+    prefixes: list[tuple[str, int, str, int]] = []
+    names: list[tuple[bytes, str, int]] = []
+
+
+class Samples(Message, frozen=True, kw_only=True, tag="samples"):
+    """What an ingress worker saw in the last second: samples of its relays, and hits of blocks by their numbers.
+
+    `blocks` is the serial of the blocks that are in use there.
+    """
+
+    blocks: int
+    hits: list[tuple[int, int]]
+    batches: list[bytes]
 
 
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
@@ -122,8 +142,8 @@ class ReloadFailed(Message, frozen=True, kw_only=True, tag="reload-failed"):
     reason: str
 
 
-Down = Start | Reload | Drain
-Up = Ready | Status | Event | ReloadDone | ReloadFailed
+Down = Start | Reload | Drain | Blocks
+Up = Ready | Status | Event | ReloadDone | ReloadFailed | Samples
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=str)
 _decoder: msgspec.msgpack.Decoder[Down | Up] = msgspec.msgpack.Decoder(Down | Up)

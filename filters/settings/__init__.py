@@ -7,11 +7,12 @@ from typing import Annotated
 from msgspec import Meta
 
 from filters.settings.base import Settings
+from filters.settings.blocks import DEFAULT_RULES, BlockSettings, DynamicBlock
 from filters.settings.checks import Checks, ErrorBudget
 from filters.settings.cookies import Cookies
 from filters.settings.limits import RateLimit
 
-__all__ = ["Checks", "Cookies", "ErrorBudget", "FilterSettings", "RateLimit"]
+__all__ = ["BlockSettings", "Checks", "Cookies", "DynamicBlock", "ErrorBudget", "FilterSettings", "RateLimit"]
 
 
 class FilterSettings(Settings, frozen=True, kw_only=True):
@@ -28,3 +29,5 @@ class FilterSettings(Settings, frozen=True, kw_only=True):
     checks: Checks = Checks()
     error_budget: ErrorBudget = ErrorBudget()
     cookies: Cookies = Cookies()
+    blocks: BlockSettings = BlockSettings()
+    dynamic_blocks: tuple[DynamicBlock, ...] = DEFAULT_RULES

@@ -79,16 +79,18 @@ def _read(name: str, tree: dict[str, object], secrets: SecretSource, content: by
 def _policy(settings: GatewaySettings) -> list[Fault]:
     """What only compiling the policy shows: combinations that the data plane can't carry."""
     # Imported here, because only a gateway with a way in needs the data plane.
+    from filters.detectors.detectors import check
     from filters.errors import FilterError
     from filters.policy import compile_policy
     from proxy.ingress.surroundings import surroundings
 
     assert settings.ingress is not None
+    faults = [Fault(("filters", *key), found, right) for key, found, right in check(settings.filters)]
     try:
         compile_policy(settings.filters, surroundings(settings.ingress))
     except FilterError as error:
-        return [Fault(("filters",), "filters that can't be compiled", str(error))]
-    return []
+        faults.append(Fault(("filters",), "filters that can't be compiled", str(error)))
+    return faults
 
 
 def _place(name: str, content: bytes, faults: Iterable[Fault]) -> list[Problem]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from filters.settings import Cookies, RateLimit
+from filters.settings import BlockSettings, Cookies, DynamicBlock, RateLimit
 from gateway.config.schema import Field, Shape, fields
 from gateway.settings import AdminSettings, GatewaySettings
 from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, Tunnel
@@ -40,6 +40,15 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
     ProxyOut: {"health": '"plain"'},
     Health: {"zone": '"example.com"'},
     RateLimit: {"name": '"hosts"', "key": '"client-prefix"', "rate": "200", "burst": "400"},
+    BlockSettings: {"exempt": '["192.0.2.0/24"]', "exempt_names": '["example.com"]'},
+    DynamicBlock: {
+        "name": '"any-flood"',
+        "what": '"qtype"',
+        "of": '"ANY"',
+        "rate": "100",
+        "ratio": "0.5",
+        "ladder": '["warn", "truncate"]',
+    },
     Tunnel: {
         "name": '"fra"',
         "url": '{ env = "ZONEGATE_TUNNEL_FRA" }',

@@ -57,9 +57,16 @@ class Child:
     """Starts the process, watches it, starts it again. `started` completes when it serves for the first time."""
 
     def __init__(
-        self, role: Role, emit: Emit, *, command: Sequence[str] = COMMAND, limits: Limits | None = None
+        self,
+        role: Role,
+        emit: Emit,
+        *,
+        command: Sequence[str] = COMMAND,
+        limits: Limits | None = None,
+        on_samples: Callable[[Child, ipc.Samples], None] = lambda _child, _samples: None,
     ) -> None:
         self.role = role
+        self._on_samples = on_samples
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.started.add_done_callback(lambda started: started.cancelled() or started.exception())
         self._emit = emit
@@ -136,6 +143,10 @@ class Child:
         if reason is not None:
             self._signal(signal.SIGKILL)
         return reason
+
+    def send(self, message: ipc.Blocks) -> bool:
+        """Tell it something that needs no answer; False when it is down."""
+        return self._channel is not None and self._channel.send(message)
 
     def drain(self, grace: float) -> None:
         """Ask it to end within `grace` seconds; a little later it is killed."""
@@ -225,6 +236,8 @@ class Child:
                     self.started.set_result(None)
             case ipc.Status():
                 self._body = message.body
+            case ipc.Samples():
+                self._on_samples(self, message)
             case ipc.Event():
                 if message.name == "process.crashed":
                     self._failure = str(message.fields.get("error"))

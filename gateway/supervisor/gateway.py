@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from gateway import ipc
 from gateway.config import ConfigError, Loaded, Problem, load
 from gateway.config.changes import compare
+from gateway.config.directory import state_directory
 from gateway.errors import StartError
 from gateway.events import EventSink
 from gateway.notify import Notifier, environment_notifier
 from gateway.settings import AdminSettings, GatewaySettings
 from gateway.state import GatewayState, ProcessState, Readiness, ReloadReport
+from gateway.supervisor.blocking import Blocking
 from gateway.supervisor.child import COMMAND, Child, Limits, Role
 from gateway.supervisor.doors import Doors
 from gateway.supervisor.plans import Planner
@@ -70,7 +72,9 @@ class Supervisor:
         self._doors: Doors | None = None
         self._registry: CollectorRegistry | None = None
         self._children: list[Child] = []
+        self.blocking: Blocking | None = None
         self._lives: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._forced = False
         self._reloading = asyncio.Lock()
@@ -166,6 +170,7 @@ class Supervisor:
                 self.memory = SharedMemory.create(workers, self.settings.filters.table_size)
             except (OSError, ValueError) as error:
                 raise StartError(f"shared memory: {error}") from error
+            self._start_blocking()
         for index in range(workers):
             self._add(f"ingress-{index}", "ingress", index)
         if self._planner.transfer is not None:
@@ -179,13 +184,28 @@ class Supervisor:
             self._notifier.ready(self._summary())
         return admin
 
+    def _start_blocking(self) -> None:
+        # Imported here, because only a gateway with a way in needs the data plane.
+        from gateway.blocks.keeper import BlockKeeper
+
+        directory = state_directory(self.settings.state, self._path)
+        keeper = BlockKeeper(self.settings, directory, self._events.emit)
+        self.blocking = Blocking(keeper, self._children)
+        task = asyncio.create_task(self.blocking.run(), name="blocks")
+        task.add_done_callback(self._on_life_end)
+        self._looking = task
+
     def _add(self, name: str, kind: Literal["ingress", "transfer"], index: int) -> None:
         role = Role(name=name, kind=kind, index=index, start=lambda: self._first_message(kind, index))
-        child = Child(role, self._events.emit, command=self._command, limits=self._limits)
+        child = Child(role, self._events.emit, command=self._command, limits=self._limits, on_samples=self._on_samples)
         self._children.append(child)
         life = asyncio.create_task(child.run(), name=name)
         life.add_done_callback(self._on_life_end)
         self._lives.add(life)
+
+    def _on_samples(self, child: Child, message: ipc.Samples) -> None:
+        if self.blocking is not None:
+            self.blocking.heard(child, message)
 
     def _on_life_end(self, life: asyncio.Task[None]) -> None:
         """A fault of our own in watching a process must not leave it unwatched: better end, and be started again."""
@@ -201,7 +221,8 @@ class Supervisor:
             raise StartError("the doors are closed")
         sockets = self._doors.of_worker(index) if kind == "ingress" else self._doors.of_transfer()
         memory = self.memory.fd if kind == "ingress" and self.memory is not None else None
-        return ipc.Start(index=index, plan=self._plan(kind), sockets=sockets, memory=memory)
+        blocks = self.blocking.keeper.message() if kind == "ingress" and self.blocking is not None else None
+        return ipc.Start(index=index, plan=self._plan(kind), sockets=sockets, memory=memory, blocks=blocks)
 
     def _plan(self, kind: Literal["ingress", "transfer"]) -> ipc.Plan:
         plan = self._planner.ingress if kind == "ingress" else self._planner.transfer
@@ -272,6 +293,8 @@ class Supervisor:
         self.serial += 1
         self._planner.take(settings)
         self._events.configure(settings.log)
+        if self.blocking is not None:
+            self.blocking.configure(settings)
         answers = await asyncio.gather(*(self._hand_down(child) for child in self._children))
         close_old_doors()
         return [child.role.name for child, why in zip(self._children, answers, strict=True) if why is not None]
@@ -320,6 +343,9 @@ class Supervisor:
                 task.cancel()
         if admin is not None:
             await admin.stop()
+        if self._looking is not None and self.blocking is not None:
+            self._looking.cancel()
+            self.blocking.keeper.save()
         self._events.emit("gateway.stopped", {"uptime": round(time.monotonic() - self._born, 3)})
 
     def _summary(self) -> str:

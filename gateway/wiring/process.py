@@ -28,6 +28,7 @@ from gateway.repeats import EventLimiter
 from proxy.values import Emit
 
 STATUS_INTERVAL = 1.0
+SAMPLE_INTERVAL = 1.0
 START_TIMEOUT = 10.0
 GRACE = 5.0
 """Seconds to answer what is in flight when the supervisor is gone and can't say."""
@@ -46,6 +47,12 @@ class Service(Protocol):
 
     def status(self) -> dict[str, Any]: ...
 
+    def block(self, blocks: ipc.Blocks) -> None:
+        """Put these dynamic blocks in force, in the place of those before."""
+
+    def samples(self) -> ipc.Samples | None:
+        """What was seen since the last call; None for a role that sees no queries."""
+
 
 class Process:
     """One process under the supervisor, from its first message to its exit."""
@@ -60,6 +67,7 @@ class Process:
         self._news = asyncio.Event()
         self._limiter = EventLimiter()
         self._channel: ipc.Channel | None = None
+        self._service: Service | None = None
 
     async def run(self, talking: socket.socket, handing: socket.socket) -> int:
         """Serve until told to end; the exit code."""
@@ -89,13 +97,14 @@ class Process:
             return
         if not self._start.done():
             raise ChannelError(f"the supervisor said nothing for {START_TIMEOUT:g} seconds")
-        service = self._build(self._start.result(), self._emit)
+        service = self._service = self._build(self._start.result(), self._emit)
         await service.start()
         gc.collect()
         gc.freeze()
         self._channel.send(ipc.Ready())
         tasks: set[asyncio.Future[Any]] = {
             asyncio.create_task(self._report(service), name="status"),
+            asyncio.create_task(self._sample(service), name="samples"),
             asyncio.create_task(self._reload(service), name="reload"),
         }
         try:
@@ -115,6 +124,15 @@ class Process:
             # An event, such as a backend that is healthy now, may decide about readiness: it is not left for later.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), STATUS_INTERVAL)
+
+    async def _sample(self, service: Service) -> None:
+        assert self._channel is not None
+        while True:
+            await asyncio.sleep(SAMPLE_INTERVAL)
+            samples = service.samples()
+            # The next second's are as good as those that a supervisor without time would read too late.
+            if samples is not None and not self._channel.is_clogged:
+                self._channel.send(samples)
 
     async def _reload(self, service: Service) -> None:
         assert self._channel is not None
@@ -138,6 +156,10 @@ class Process:
                     self._start.set_result(message)
             case ipc.Reload():
                 self._reloads.put_nowait(message)
+            case ipc.Blocks():
+                # One that comes before the service is there is sent again: what we say of our blocks is older.
+                if self._service is not None:
+                    self._service.block(message)
             case ipc.Drain():
                 self._end(message.grace)
             case _:

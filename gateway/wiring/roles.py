@@ -52,16 +52,20 @@ class Ingress:
             raise ValueError("an ingress worker without shared memory")
         sockets = [ListenerSocket(item.listener, item.transport, inherit(item.descriptor)) for item in start.sockets]
         settings = read_plain(IngressSettings, plan.settings)
+        filters = read_plain(FilterSettings, plan.filters)
         self._worker = IngressWorker(
             index=start.index,
             settings=settings,
             slots=plan.slots,
             health_zone=plan.health_zone,
-            policy=compile_policy(read_plain(FilterSettings, plan.filters), surroundings(settings, plan.limits)),
+            policy=compile_policy(filters, surroundings(settings, plan.limits)),
             memory=SharedMemory.attach(start.memory),
             sockets=sockets,
             emit=emit,
         )
+        self._worker.observation.set_samples(filters.blocks.samples)
+        if start.blocks is not None:
+            self.block(start.blocks)
 
     async def start(self) -> None:
         """Open the doors."""
@@ -79,15 +83,23 @@ class Ingress:
         if not isinstance(plan, ipc.IngressPlan):
             raise ChannelError("a plan of another role")
 
-        def read() -> tuple[IngressSettings, Policy]:
-            settings = read_plain(IngressSettings, plan.settings)
-            return settings, compile_policy(
-                read_plain(FilterSettings, plan.filters), surroundings(settings, plan.limits)
-            )
+        def read() -> tuple[IngressSettings, FilterSettings, Policy]:
+            settings, filters = read_plain(IngressSettings, plan.settings), read_plain(FilterSettings, plan.filters)
+            return settings, filters, compile_policy(filters, surroundings(settings, plan.limits))
 
         # In a thread: a long list of zones takes seconds, and queries don't wait for it.
-        settings, policy = await asyncio.to_thread(read)
+        settings, filters, policy = await asyncio.to_thread(read)
         self._worker.reload(settings, plan.slots, plan.health_zone, policy)
+        self._worker.observation.set_samples(filters.blocks.samples)
+
+    def block(self, blocks: ipc.Blocks) -> None:
+        """Put these dynamic blocks in force."""
+        self._worker.observation.set_blocks(blocks.serial, blocks.prefixes, blocks.names)
+
+    def samples(self) -> ipc.Samples:
+        """What passed since the last call."""
+        seen = self._worker.observation.take()
+        return ipc.Samples(blocks=seen.blocks, hits=seen.hits, batches=seen.batches)
 
     async def drain(self, grace: float) -> None:
         """Answer what is in flight."""
@@ -128,6 +140,12 @@ class Transfer:
     def status(self) -> dict[str, Any]:
         """`proxy.egress.status.EgressStatus` as plain data."""
         return plain_status(self._service.status())
+
+    def block(self, blocks: ipc.Blocks) -> None:
+        """Queries don't pass here: there is nothing to block."""
+
+    def samples(self) -> None:
+        """Nor to sample."""
 
 
 def _egress_sockets(sockets: Sequence[ipc.Socket]) -> list[EgressSocket]:

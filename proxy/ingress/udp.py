@@ -34,7 +34,7 @@ class UdpIngress:
         self._silent = silent
         self._listeners: list[socket.socket] = []
         self._backend_sockets = open_backend_sockets(settings)
-        self._relay = UdpRelay(
+        self.relay = UdpRelay(
             memory=memory,
             worker=worker,
             policy=policy,
@@ -42,7 +42,7 @@ class UdpIngress:
             flows=settings.udp.flows,
             segmentation=settings.udp.segmentation,
         )
-        self._relay.set_backends(backend_list(settings.backends, slots, "udp"))
+        self.relay.set_backends(backend_list(settings.backends, slots, "udp"))
         self._mirrors = MirrorSockets()
         self._take_policy(policy)
         self._timer: asyncio.TimerHandle | None = None
@@ -55,9 +55,9 @@ class UdpIngress:
             if item.transport == "udp":
                 listener = settings.listeners[item.listener]
                 host, port = item.socket.getsockname()[:2]
-                number = self._relay.add_listener(item.socket.fileno(), host, port, allow=list(listener.allow))
+                number = self.relay.add_listener(item.socket.fileno(), host, port, allow=list(listener.allow))
                 self._listeners.append(item.socket)
-                self._loop.add_reader(item.socket, self._relay.listener_ready, number)
+                self._loop.add_reader(item.socket, self.relay.listener_ready, number)
         self._tick()
 
     def reload(self, settings: IngressSettings, slots: Mapping[str, int], policy: Policy) -> None:
@@ -68,18 +68,18 @@ class UdpIngress:
         """
         for item in open_backend_sockets(settings, {item.family for item in self._backend_sockets}):
             self._backend_sockets.append(item)
-            self._watch(self._relay.add_socket(item.fileno(), item.family == socket.AF_INET6))
+            self._watch(self.relay.add_socket(item.fileno(), item.family == socket.AF_INET6))
         self._take_policy(policy)
-        self._relay.set_backends(backend_list(settings.backends, slots, "udp"))
+        self.relay.set_backends(backend_list(settings.backends, slots, "udp"))
 
     def _take_policy(self, policy: Policy) -> None:
         self._mirrors.open(to.version for to, _ in policy.mirrors)
-        self._relay.set_mirrors(self._mirrors.descriptor(4), self._mirrors.descriptor(6))
-        self._relay.set_policy(policy)
+        self.relay.set_mirrors(self._mirrors.descriptor(4), self._mirrors.descriptor(6))
+        self.relay.set_policy(policy)
 
     def set_health(self, slot: int, healthy: bool) -> None:
         """Let the backend in `slot` have queries, or not."""
-        self._relay.set_health(slot, healthy)
+        self.relay.set_health(slot, healthy)
 
     @property
     def receive_buffer(self) -> int:
@@ -89,12 +89,12 @@ class UdpIngress:
     @property
     def in_flight(self) -> int:
         """Queries that wait for an answer."""
-        return self._relay.in_flight
+        return self.relay.in_flight
 
     @property
     def outstanding(self) -> list[tuple[int, int]]:
         """Slot and unanswered queries of each backend."""
-        return self._relay.outstanding()
+        return self.relay.outstanding()
 
     def stop_listening(self) -> None:
         """Read no more queries; what is in flight is still answered."""
@@ -119,14 +119,14 @@ class UdpIngress:
 
     def _backend_ready(self, number: int) -> None:
         # libuv stops to watch a socket that reports an error, such as that of an ICMP message.
-        if self._relay.backend_ready(number):
+        if self.relay.backend_ready(number):
             self._watch(number)
 
     def _tick(self) -> None:
         # An error whose sign was lost, as when the kernel had no memory for it, may not leave a socket unwatched.
         for number in range(len(self._backend_sockets)):
             self._watch(number)
-        for slot in self._relay.expire():
+        for slot in self.relay.expire():
             self._silent(slot)
         self._timer = self._loop.call_later(TICK, self._tick)
 

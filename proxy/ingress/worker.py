@@ -12,6 +12,7 @@ from msgspec import Struct
 from dataplane import Policy, SharedMemory
 from proxy.ingress.descriptors import affordable_clients, count_open
 from proxy.ingress.health import HealthMonitor, State
+from proxy.ingress.observation import Observation
 from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp import TcpIngress
 from proxy.ingress.udp import TICK, UdpIngress
@@ -82,6 +83,7 @@ class IngressWorker:
             emit=emit,
             places=self._places(settings),
         )
+        self.observation = Observation(self._udp, self._tcp)
 
     async def start(self) -> None:
         """Open the doors."""

@@ -46,6 +46,12 @@ class Scripted:
         if self.name == "never-drains":
             await asyncio.Event().wait()
 
+    def block(self, blocks: ipc.Blocks) -> None:
+        self.emit("scripted.blocks", {"serial": blocks.serial})
+
+    def samples(self) -> ipc.Samples | None:
+        return ipc.Samples(blocks=7, hits=[(1, 2)], batches=[]) if self.name == "samples" else None
+
     def status(self) -> dict[str, Any]:
         if self.name == "fails-later":
             raise RuntimeError("fell over")

@@ -24,6 +24,18 @@ messages = st.one_of(
     st.builds(ipc.Drain, grace=st.floats(0, 100)),
     st.builds(ipc.Status, body=trees),
     st.builds(ipc.Event, name=st.text(), fields=trees, count=st.integers(1, 2**40)),
+    st.builds(
+        ipc.Blocks,
+        serial=st.integers(0, 2**40),
+        prefixes=st.lists(st.tuples(st.text(), st.integers(0, 128), st.text(), st.integers(0, 2**40)), max_size=3),
+        names=st.lists(st.tuples(st.binary(), st.text(), st.integers(0, 2**40)), max_size=3),
+    ),
+    st.builds(
+        ipc.Samples,
+        blocks=st.integers(0, 2**40),
+        hits=st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**60)), max_size=3),
+        batches=st.lists(st.binary(), max_size=3),
+    ),
     st.builds(ipc.ReloadDone, serial=st.integers(0, 2**40)),
     st.builds(ipc.ReloadFailed, serial=st.integers(0, 2**40), reason=st.text()),
     st.builds(ipc.Reload, serial=st.integers(0, 2**40), plan=st.builds(ipc.TransferPlan, settings=trees)),

@@ -1,0 +1,40 @@
+"""What can be blocked: a prefix (`192.0.2.0/24`), or a name with all below it (`example.com.`), as in zone files.
+
+Names come from packets. Written out, every octet that is not a plain character is an escape (RFC 1035 section 5.1), so
+a name can't bring control characters, markup or a look-alike of another script into a terminal, a log or a metric.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Literal
+
+import dns.name
+
+from filters.errors import FilterError
+from filters.names import zone_wire
+
+Kind = Literal["prefix", "suffix"]
+
+
+def show_name(wire: bytes) -> str:
+    """A name in wire form as text, absolute; what is no name is shown in hexadecimal."""
+    try:
+        name, used = dns.name.from_wire(wire, 0)
+    except dns.exception.DNSException:
+        return f"0x{wire[:32].hex()}"
+    return name.to_text() if used == len(wire) else f"0x{wire[:32].hex()}"
+
+
+def parse_subject(text: str) -> tuple[Kind, str]:
+    """The kind and the canonical form of what an operator wrote: an address or a prefix, else a name.
+
+    Raises:
+        FilterError: neither; with what would be right.
+    """
+    if "/" in text or ":" in text or text.replace(".", "").isdigit():
+        try:
+            return "prefix", str(ipaddress.ip_network(text))
+        except ValueError as error:
+            raise FilterError(f'{error}; write a prefix such as "192.0.2.0/24" or "2001:db8::/32"') from None
+    return "suffix", show_name(zone_wire(text))

@@ -1,0 +1,55 @@
+"""What no block may hit: the gateway's own addresses, backends and primaries, and what the configuration exempts."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from msgspec import Struct
+
+from filters.names import zone_wire
+from filters.values import IPNetwork
+from gateway.settings import GatewaySettings
+from proxy.values import IPAddress
+
+
+class Exempt(Struct, frozen=True, kw_only=True):
+    """Prefixes and names (in wire form) that lie in no block. `ours` are the prefixes that nobody had to name."""
+
+    ours: tuple[IPNetwork, ...] = ()
+    prefixes: tuple[IPNetwork, ...] = ()
+    names: tuple[bytes, ...] = ()
+
+    def holds_prefix(self, prefix: IPNetwork) -> bool:
+        """Whether all of a prefix is exempt."""
+        return any(
+            prefix.version == other.version and prefix.subnet_of(other)  # type: ignore[arg-type]  # of one version
+            for other in (*self.ours, *self.prefixes)
+        )
+
+    def holds_name(self, wire: bytes) -> bool:
+        """Whether a name and all below it are exempt."""
+        return any(_lies_in(wire, other) for other in self.names)
+
+
+def exempt_of(settings: GatewaySettings) -> Exempt:
+    """What is exempt by these settings."""
+    addresses: set[IPAddress] = {primary.address.address for primary in settings.primaries}
+    if settings.ingress is not None:
+        addresses |= {backend.address.address for backend in settings.ingress.backends}
+        addresses |= {listener.address.address for listener in settings.ingress.listeners}
+    addresses |= {forwarder.listen.address for forwarder in settings.forwarders}
+    ours = sorted((ipaddress.ip_network(item) for item in addresses if not item.is_unspecified), key=str)
+    blocks = settings.filters.blocks
+    return Exempt(
+        ours=tuple(ours),
+        prefixes=tuple(network.prefix for network in blocks.exempt),
+        names=tuple(zone_wire(name) for name in blocks.exempt_names),
+    )
+
+
+def _lies_in(name: bytes, suffix: bytes) -> bool:
+    while name != suffix:
+        if len(name) <= 1:
+            return False
+        name = name[1 + name[0] :]
+    return True
