@@ -140,6 +140,8 @@ class StreamBackend:
     `receive_buffer` bounds what the kernel takes for it while it does not read.
     """
 
+    session: type[BackendSession] = BackendSession
+
     def __init__(self, script: Script = plain_answer, *, receive_buffer: int | None = None) -> None:
         self.script = script
         self._receive_buffer = receive_buffer
@@ -164,7 +166,7 @@ class StreamBackend:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         own.bind(("127.0.0.1", self._endpoint.port if self._endpoint else 0))
         self._endpoint = Endpoint.parse(f"127.0.0.1:{own.getsockname()[1]}")
-        self._server = await asyncio.get_running_loop().create_server(lambda: BackendSession(self), sock=own)
+        self._server = await asyncio.get_running_loop().create_server(lambda: self.session(self), sock=own)
 
     @property
     def endpoint(self) -> Endpoint:
