@@ -2,6 +2,7 @@
 
 from dataplane._native import (
     Blocks,
+    List,
     Policy,
     Reading,
     SampleTally,
@@ -16,6 +17,7 @@ from dataplane._native import (
 
 __all__ = [
     "Blocks",
+    "List",
     "Policy",
     "Reading",
     "SampleTally",

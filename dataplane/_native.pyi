@@ -1,11 +1,13 @@
 """The Rust data plane. One call does a bounded amount of work; nothing here waits, starts a thread or owns a socket."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
-from typing import final
+from pathlib import Path
+from typing import TypedDict, final, type_check_only
 
 __all__ = [
     "Blocks",
+    "List",
     "Policy",
     "Reading",
     "SampleTally",
@@ -32,6 +34,71 @@ class Blocks:
 
     def take_hits(self) -> list[tuple[int, int]]:
         """Number and hits since the last call of each block that has any."""
+
+@type_check_only
+class ListReading(TypedDict):
+    """How the source of a list is to be read.
+
+    `format` is plain, hosts, csv, rpz or transfer (the answers to an AXFR as they came over TCP); `kind` is names,
+    prefixes or either; `column` counts from 0; `zone` is in wire form; `strict` refuses a list with garbage; `most` is
+    how many entries it may have.
+    """
+
+    format: str
+    kind: str
+    column: int
+    zone: bytes | None
+    subdomains: bool
+    strict: bool
+    most: int
+
+@final
+class List:
+    """A list of names and client prefixes in a file that was built once and is mapped read-only. Immutable."""
+
+    @staticmethod
+    def open(path: Path) -> List:
+        """Map a file that `build` wrote. Other threads run meanwhile.
+
+        Raises:
+            OSError: it can't be read, or is not our own read-only file.
+            ValueError: it is no list of this version, or was cut or changed.
+        """
+
+    @staticmethod
+    def build(
+        source: Path, into: Path | None, how: ListReading, stamp: int
+    ) -> tuple[int, int, int, list[tuple[int, str]], int, int]:
+        """Read a source and put its list in place of `into` in one step; without `into` only check it. Other threads
+        run meanwhile. `stamp` (128 bits) says later what it was built from.
+
+        Names, prefixes, lines of garbage, the first five of them with what is wrong, RPZ triggers that need an answer,
+        and RPZ records that are answers of their own.
+
+        Raises:
+            OSError: the source can't be read or the list not be written.
+            ValueError: the source is refused; the text names the line and what is wrong.
+        """
+
+    @property
+    def names(self) -> int:
+        """Different names."""
+
+    @property
+    def prefixes(self) -> int:
+        """Different prefixes."""
+
+    @property
+    def garbage(self) -> int:
+        """Lines that were skipped."""
+
+    @property
+    def not_applicable(self) -> int:
+        """RPZ records that mean nothing before an answer is there."""
+
+    @property
+    def stamp(self) -> int:
+        """What it was built from."""
 
 @final
 class SampleTally:
@@ -129,6 +196,9 @@ class SharedMemory:
         """What messages showed of a DNS cookie while cookies were on: transport; none, client, valid, expired or bad;
         and count, where the count is not 0."""
 
+    def listed(self, index: int) -> int:
+        """Messages that the list of this place in the configuration decided about."""
+
     @property
     def limit_evictions(self) -> int:
         """Buckets that gave way to others before they were full again: the table is too small."""
@@ -145,12 +215,14 @@ class Policy:
         rate_limits: list[dict[str, object]],
         checks: list[tuple[str, str]],
         error_budget: tuple[int, int],
+        lists: Sequence[tuple[List | None, str]] = ...,
         mirrors: list[tuple[str, int]] = ...,
         cookies: Mapping[str, object] | None = None,
     ) -> Policy:
         """Zones in wire form; a row for each limit, as `filters.limits` makes them; reason and choice of each row of
-        the wire check that is not to be as usual; the error budget; where copies of queries may go; the row of
-        `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off.
+        the wire check that is not to be as usual; the error budget; each list, or None if it could not be loaded, with
+        its action (none, given, drop, refuse, nxdomain, nodata, truncate, allow); where copies of queries may go; the
+        row of `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.

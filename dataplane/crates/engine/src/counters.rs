@@ -13,6 +13,7 @@ use wire::{Reason, Transport, labelled};
 use crate::cookies::Shown;
 use crate::layout::{BACKEND_SLOTS, cells};
 use crate::limits::MAX_LIMITS;
+use crate::lists::MAX_LISTS;
 
 labelled! {
     /// What became of a received message.
@@ -206,6 +207,12 @@ impl Totals {
     #[must_use]
     pub fn cookies(&self, transport: Transport, shown: Shown) -> u64 {
         self.words[cells::COOKIES + shown.cell(transport)]
+    }
+
+    /// Messages that the list of this index decided about.
+    #[must_use]
+    pub fn listed(&self, index: usize) -> u64 {
+        if index < MAX_LISTS { self.words[cells::LISTS + index] } else { 0 }
     }
 
     /// Buckets that were taken while they still held a debt: the table is too small for the load.

@@ -17,6 +17,7 @@ use crate::blocks::{BlockAction, Blocks};
 use crate::cookies::{Challenge, Cookies, Seen, Shown};
 use crate::counters::Act;
 use crate::limits::{Action, Subject};
+use crate::lists::{self, Listed};
 use crate::policy::Policy;
 use crate::source;
 use crate::table::Limits;
@@ -189,6 +190,11 @@ pub fn decide_blocked<'m>(
     {
         return blocked(action, Some(echo()));
     }
+    if !policy.lists.is_idle()
+        && let Some(verdict) = case.listed(&query, echo())
+    {
+        return verdict;
+    }
     if let Some(action) = case.over_limit(Some(&query), zone, seen.is_verified()) {
         return case.limited(action, echo(), seen.learns() && !query.signed);
     }
@@ -305,6 +311,16 @@ impl Case<'_> {
             return Verdict::Drop(Reason::ErrorBudget);
         }
         Verdict::Reply { reason, rcode, truncated: false, echo }
+    }
+
+    /// The verdict of the first list that knows the client or the name.
+    fn listed(&self, query: &Query<'_>, echo: Echo) -> Option<Verdict<'static>> {
+        let (index, action) = self.policy.lists.find(self.client.address, query)?;
+        self.limits.count_listed(index);
+        Some(match lists::act(action, query.opcode, echo, self.client.transport.is_stream())? {
+            Listed::Now(verdict) => verdict,
+            Listed::Refuse => self.error(Reason::Listed, rcode::REFUSED, echo),
+        })
     }
 
     /// The action of the first limit that the message is over. Those before it have been charged.

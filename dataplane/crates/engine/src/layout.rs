@@ -20,6 +20,7 @@ use crate::cookies::Shown;
 use crate::counters::{Act, BackendCount, Counters, Io, Totals};
 use crate::crowd::{self, Crowd};
 use crate::limits::MAX_LIMITS;
+use crate::lists::MAX_LISTS;
 use crate::table::{Limits, SET_WORDS, WAYS};
 
 /// Memory that outlives a worker: shared between processes, or a plain vector in a test.
@@ -40,7 +41,7 @@ pub const BACKEND_SLOTS: usize = 64;
 const MAGIC: u64 = 0x7a6f_6e65_6761_7465;
 /// Raised with every change of the layout; the numbers of counters make it differ between builds that count
 /// differently.
-const VERSION: u64 = 2 << 48 | (Reason::COUNT as u64) << 32 | (Io::COUNT as u64) << 16 | MAX_LIMITS as u64;
+const VERSION: u64 = 3 << 48 | (Reason::COUNT as u64) << 32 | (Io::COUNT as u64) << 16 | MAX_LIMITS as u64;
 const HEADER: usize = 16;
 const SECRET: usize = 8;
 /// 64-bit words of a cache line; the counters of two workers never share one.
@@ -50,7 +51,7 @@ const MAX_SLOTS: usize = 1 << 28;
 
 /// Offsets within the counters of one worker, in words.
 pub(crate) mod cells {
-    use super::{Act, BACKEND_SLOTS, BackendCount, Io, LINE, MAX_LIMITS, Reason, Shown, Transport};
+    use super::{Act, BACKEND_SLOTS, BackendCount, Io, LINE, MAX_LIMITS, MAX_LISTS, Reason, Shown, Transport};
 
     pub const RECEIVED: usize = 0;
     pub const VERDICTS: usize = RECEIVED + Transport::COUNT;
@@ -60,7 +61,9 @@ pub(crate) mod cells {
     pub const BACKENDS: usize = IO + Io::COUNT;
     pub const LIMITS: usize = BACKENDS + BACKEND_SLOTS * BackendCount::COUNT;
     pub const COOKIES: usize = LIMITS + MAX_LIMITS + 1;
-    pub const END: usize = COOKIES + Transport::COUNT * Shown::COUNT;
+    /// Hits of each list.
+    pub const LISTS: usize = COOKIES + Transport::COUNT * Shown::COUNT;
+    pub const END: usize = LISTS + MAX_LISTS;
     /// Words that the counters of a worker take.
     pub const SIZE: usize = END.next_multiple_of(LINE);
 }

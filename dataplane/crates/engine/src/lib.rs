@@ -21,6 +21,7 @@ mod decide;
 mod guard;
 mod layout;
 mod limits;
+mod lists;
 mod policy;
 mod source;
 mod table;
@@ -35,5 +36,6 @@ pub use decide::{Client, CookieDue, Grants, Now, Treatment, Verdict, decide, dec
 pub use guard::{Guard, GuardSpec, MOST_TIME};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
 pub use limits::{Action, Algorithm, Key, MAX_LEVELS, MAX_LIMITS, RateLimit, Unit};
+pub use lists::{ListAction, ListMemory, ListSpec, Lists, MAX_LISTS, SharedList};
 pub use policy::{Policy, PolicySpec};
 pub use table::Limits;

@@ -8,6 +8,7 @@ use crate::Treatment;
 use crate::budget::{Budget, ErrorBudget};
 use crate::cookies::{CookieSpec, Cookies};
 use crate::limits::{Limit, MAX_LIMITS, RateLimit};
+use crate::lists::{ListSpec, Lists};
 use crate::zones::{Place, Zones};
 
 /// What a policy is compiled from.
@@ -23,6 +24,8 @@ pub struct PolicySpec {
     pub error_budget: ErrorBudget,
     /// Answer and verify DNS cookies; without, the option is none of our business.
     pub cookies: Option<CookieSpec>,
+    /// In order; the first that knows a client or a name decides.
+    pub lists: Vec<ListSpec>,
     /// Where copies of queries may go; at most 255.
     pub mirrors: Vec<SocketAddr>,
 }
@@ -35,6 +38,7 @@ pub struct Policy {
     pub(crate) checks: Checks,
     pub(crate) budget: Budget,
     pub(crate) cookies: Option<Cookies>,
+    pub(crate) lists: Lists,
     mirrors: Vec<SocketAddr>,
 }
 
@@ -59,6 +63,7 @@ impl Policy {
             checks: spec.checks,
             budget: Budget::compile(spec.error_budget)?,
             cookies: spec.cookies.as_ref().map(Cookies::new),
+            lists: Lists::new(spec.lists)?,
             mirrors: spec.mirrors,
         })
     }

@@ -54,7 +54,7 @@ pub(crate) type Set = [AtomicU64; SET_WORDS];
 pub struct Limits<'w> {
     sets: &'w [Set],
     secret: [u64; 2],
-    /// Of this worker: queries over each limit, evictions, then what was shown of cookies.
+    /// Of this worker: queries over each limit, evictions, what was shown of cookies, hits of each list.
     counts: &'w [AtomicU64],
     /// Of this worker: messages that a row of the wire check only observed, by transport and reason.
     observed: &'w [AtomicU64],
@@ -101,6 +101,14 @@ impl<'w> Limits<'w> {
     #[inline]
     pub(crate) fn count_cookie(&self, transport: Transport, shown: Shown) {
         if let Some(cell) = self.counts.get(cells::COOKIES - cells::LIMITS + shown.cell(transport)) {
+            add(cell, 1);
+        }
+    }
+
+    /// Counts a message that the list `index` decided about.
+    #[inline]
+    pub(crate) fn count_listed(&self, index: usize) {
+        if let Some(cell) = self.counts.get(cells::LISTS - cells::LIMITS + index) {
             add(cell, 1);
         }
     }

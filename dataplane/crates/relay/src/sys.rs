@@ -12,8 +12,11 @@ use std::ptr;
 use std::sync::atomic::AtomicU64;
 
 pub mod door;
+mod mapping;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use mapping::Mapping;
 
 /// Datagrams of one batch. More gain nothing: the cost of the call is spread thin by then.
 pub const BATCH: usize = 64;

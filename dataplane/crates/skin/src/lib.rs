@@ -4,6 +4,7 @@
 
 mod blocks;
 mod door;
+mod lists;
 mod memory;
 mod policy;
 mod proxies;
@@ -17,6 +18,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     blocks::register(module)?;
+    lists::register(module)?;
     memory::register(module)?;
     policy::register(module)?;
     samples::register(module)?;

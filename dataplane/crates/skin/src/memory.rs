@@ -115,6 +115,10 @@ impl SharedMemory {
         Ok(rows.filter(|row| row.2 > 0).collect())
     }
 
+    fn listed(&self, index: usize) -> PyResult<u64> {
+        Ok(self.totals()?.listed(index))
+    }
+
     #[getter]
     fn limit_evictions(&self) -> PyResult<u64> {
         Ok(self.totals()?.evictions())

@@ -112,6 +112,8 @@ crate::labelled! {
         NotifyRefused = "notify-refused",
         /// UPDATE where the listener does not allow it.
         UpdateRefused = "update-refused",
+        /// A list knows the client or the name.
+        Listed = "listed",
         /// Over a rate limit.
         RateLimited = "rate-limited",
         /// Answered by the gateway: a query for nothing but a cookie (RFC 7873 section 5.4).

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use wire::{Checks, Reason};
 
 use self::limits::LimitRow;
+use crate::lists::{ListRow, list_spec};
 use crate::memory::SharedMemory;
 use crate::udp::grants;
 use crate::wire::{reply, transport};
@@ -32,13 +33,17 @@ type Decision = (&'static str, &'static str, Option<Cow<'static, [u8]>>);
 #[pymethods]
 impl Policy {
     #[new]
-    #[pyo3(signature = (*, zones, pass_all, rate_limits, checks, error_budget, mirrors=Vec::new(), cookies=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python, one for each part of the filters")]
+    #[pyo3(signature = (
+        *, zones, pass_all, rate_limits, checks, error_budget, lists=Vec::new(), mirrors=Vec::new(), cookies=None
+    ))]
     fn new(
         zones: Vec<Vec<u8>>,
         pass_all: bool,
         rate_limits: Vec<LimitRow>,
         checks: Vec<(String, String)>,
         error_budget: (u32, u32),
+        lists: Vec<ListRow>,
         mirrors: Vec<(IpAddr, u16)>,
         cookies: Option<CookieRow>,
     ) -> PyResult<Self> {
@@ -49,6 +54,7 @@ impl Policy {
             checks: read_checks(&checks)?,
             error_budget: ErrorBudget { rate: error_budget.0, prefix_rate: error_budget.1 },
             cookies: cookies.map(CookieRow::read).transpose()?,
+            lists: lists.into_iter().map(list_spec).collect::<PyResult<_>>()?,
             mirrors: mirrors.into_iter().map(SocketAddr::from).collect(),
         };
         let inner = engine::Policy::new(spec).map_err(PyValueError::new_err)?;
