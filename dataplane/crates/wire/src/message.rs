@@ -41,6 +41,12 @@ pub mod opcode {
     pub const QUERY: u8 = 0;
     pub const NOTIFY: u8 = 4;
     pub const UPDATE: u8 = 5;
+
+    /// Whether the wire check knows what a message with this opcode is.
+    #[must_use]
+    pub const fn is_known(opcode: u8) -> bool {
+        matches!(opcode, QUERY | NOTIFY | UPDATE)
+    }
 }
 
 /// Response codes, the 12 bits of RFC 6891 section 6.1.3.

@@ -153,7 +153,7 @@ impl Header {
     }
 
     const fn is_known(&self) -> bool {
-        matches!(self.opcode(), opcode::QUERY | opcode::NOTIFY | opcode::UPDATE)
+        opcode::is_known(self.opcode())
     }
 
     /// The counts of a query that may ask for a server cookie and for nothing else.

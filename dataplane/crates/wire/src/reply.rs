@@ -1,7 +1,7 @@
 //! A short reply, written in place over the query that it answers: an error, or TC with nothing else.
 
 use crate::cookie::COOKIE_OPTION;
-use crate::message::{Echo, HEADER_LEN};
+use crate::message::{Echo, HEADER_LEN, opcode::is_known};
 
 /// The UDP size that our own OPT names: what passes every path unfragmented (DNS Flag Day 2020).
 pub const OUR_UDP_SIZE: u16 = 1232;
@@ -19,7 +19,7 @@ const DNSSEC_OK: u8 = 0x80;
 
 /// Turns the query at the start of `buffer` into a reply with `rcode` (12 bits) and returns its length.
 ///
-/// ID, opcode, RD and CD (RFC 4035 section 3.1.6) stay, QR is set, the question is kept as far as `echo` says,
+/// ID and opcode stay, of a known opcode RD and CD too (RFC 4035 section 3.1.6); QR is set, the question is kept as far as `echo` says,
 /// everything else goes. OPT is added if `echo` has one, with its DO bit (RFC 3225 section 3) and the cookie. Without OPT only the
 /// lower 4 bits of `rcode` can be said. Returns 0, and leaves the buffer alone, if the reply does not fit; a buffer of
 /// `12 + question_len + REPLY_EXTRA` bytes always does.
@@ -35,10 +35,10 @@ pub fn write_reply(buffer: &mut [u8], echo: Echo, rcode: u16, truncated: bool) -
         return 0;
     };
     let (question, opt) = reply.split_at_mut(question_end);
-    let flags = u16::from_be_bytes([question[2], question[3]]) & (OPCODE | RD | CD)
-        | QR
-        | if truncated { TC } else { 0 }
-        | rcode & 0x0f;
+    let asked = u16::from_be_bytes([question[2], question[3]]);
+    // An opcode that is not known may give the flags another meaning: none is repeated, as BIND does.
+    let repeated = if is_known((asked >> 11) as u8 & 0x0f) { OPCODE | RD | CD } else { OPCODE };
+    let flags = asked & repeated | QR | if truncated { TC } else { 0 } | rcode & 0x0f;
     question[2..4].copy_from_slice(&flags.to_be_bytes());
     let counts = [0, u8::from(echo.question_len > 0), 0, 0, 0, 0, 0, u8::from(echo.edns.is_some())];
     question[4..HEADER_LEN].copy_from_slice(&counts);

@@ -5,7 +5,7 @@ mod common;
 use common::{Message, option};
 use proptest::prelude::*;
 use wire::{
-    COOKIE_OPTION, Checks, Choice, Cookie, Put, Transport, check_query, put_cookie, spare_cookie, strip_cookies,
+    COOKIE_OPTION, Checks, Cookie, Put, Reason, Transport, check_query, put_cookie, spare_cookie, strip_cookies,
 };
 
 const COOKIE: Cookie = Cookie { client: *b"12345678", stamp: [1, 2, 3, 4], tag: *b"87654321" };
@@ -119,7 +119,8 @@ proptest! {
             Put::Truncated(length) => prop_assert!(length <= room && result.ends_with(&COOKIE.option())),
             Put::Unable => prop_assert_eq!(result, message.clone()),
         }
-        let checks = Checks { trailing_bytes: Choice::Pass, ..Checks::default() };
+        let mut checks = Checks::default();
+        checks.choose(Reason::TrailingBytes, "pass").expect("the row has this choice");
         if let Ok(query) = check_query(&message, Transport::Tcp, &checks)
             && let Some(place) = query.cookie
         {
