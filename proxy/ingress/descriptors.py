@@ -15,7 +15,8 @@ from proxy.settings import Backend, IngressSettings
 _SPARE = 16
 """Descriptors for what is open for a moment only, and for connections that carry one transfer."""
 
-_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+"""Of descriptors, memory, or (the last) local ports."""
 
 
 def is_shortage(error: OSError) -> bool:

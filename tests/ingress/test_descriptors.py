@@ -56,6 +56,7 @@ def test_clients_get_what_is_left() -> None:
 
 def test_what_is_a_shortage() -> None:
     assert is_shortage(OSError(errno.EMFILE, "x"))
+    assert is_shortage(OSError(errno.EADDRNOTAVAIL, "no local port is left"))
     assert not is_shortage(OSError(errno.ECONNREFUSED, "x"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -91,6 +92,24 @@ async def test_many_clients_share_few_links_in_turns_and_none_starves() -> None:
             assert most <= places
             assert opened.verdicts() == {("forward", "ok"): count * each}
             assert opened.status.given_up == 0
+            assert opened.memory.io()["backend-connection-waits"] > 0
+
+
+def resting(port: int) -> int:
+    """Connections to this port that hold a local port in TIME_WAIT."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == "06" for row in rows)
+
+
+async def test_turns_use_up_no_local_ports() -> None:
+    async with ProxiedBackend() as backend:
+        async with door(telling(ingress_settings(backend.endpoint), "v2", proxied_connections=1)) as opened:
+            for _ in range(5):
+                await check_answer(opened)
+            assert len(backend.sessions) == 5
+            await auntil(lambda: len(backend.open_sessions) == 1)
+        await auntil(lambda: not backend.open_sessions)
+        assert resting(backend.endpoint.port) == 0
 
 
 async def test_unanswered_queries_are_sent_again_with_the_header() -> None:

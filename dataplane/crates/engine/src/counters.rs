@@ -60,6 +60,8 @@ labelled! {
         BackendConnects = "backend-connects",
         BackendConnectErrors = "backend-connect-errors",
         BackendConnectionsLost = "backend-connections-lost",
+        /// Queries that waited until their client had a connection to its backend: all places were taken.
+        BackendConnectionWaits = "backend-connection-waits",
     }
 }
 

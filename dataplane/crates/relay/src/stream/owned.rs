@@ -13,7 +13,7 @@
 //! ```
 //! So clients take turns, first come first served, and a turn carries all that a client has asked by then.
 
-use engine::Memory;
+use engine::{Io, Memory};
 use wire::Transport;
 use wire::proxy::{Protocol, V1_MAX, write_v1, write_v2};
 
@@ -95,6 +95,7 @@ impl<M: Memory> StreamRelay<M> {
             return;
         };
         waiting.link = NOWHERE;
+        self.tally.io(Io::BackendConnectionWaits, 1);
         if waiting.deadline == NOT_YET {
             waiting.deadline = deadline;
         }

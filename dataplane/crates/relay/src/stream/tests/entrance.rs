@@ -7,17 +7,17 @@ use wire::proxy::{V1_MAX, write_local_v2, write_v1, write_v2};
 use super::super::Proxies;
 use super::*;
 
-/// The hosts whose connections are those of proxies.
+/// The host that is a proxy.
 const PROXY: u8 = 200;
 
-fn proxies(protocol: Protocol, required: bool) -> Proxies {
-    let from = PrefixSet::new([(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 192)), 26, 0)]).unwrap();
+pub fn proxies(protocol: Protocol, required: bool, host: u8) -> Proxies {
+    let from = PrefixSet::new([(IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), 32, 0)]).unwrap();
     Proxies { protocol, from, required, timeout: 2 * SECOND }
 }
 
 fn bench(protocol: Protocol, required: bool) -> Bench {
     let mut bench = Bench::new(1);
-    bench.relay.set_proxies(vec![Some(proxies(protocol, required))]);
+    bench.relay.set_proxies(vec![Some(proxies(protocol, required, PROXY))]);
     bench
 }
 
@@ -25,7 +25,7 @@ fn source(host: u8) -> SocketAddr {
     SocketAddr::from(([198, 51, 100, host], 5353))
 }
 
-fn header(protocol: Protocol, host: u8, tlvs: &[u8]) -> Vec<u8> {
+pub fn header(protocol: Protocol, host: u8, tlvs: &[u8]) -> Vec<u8> {
     let destination = SocketAddr::from(([203, 0, 113, 5], 53));
     let mut bytes = vec![0; 600];
     let length = match protocol {
@@ -63,20 +63,26 @@ fn the_header_says_who_the_client_is_however_it_is_cut() {
         let tlvs: &[u8] = if protocol == Protocol::V2 { &[0xe0, 0, 2, 7, 8] } else { &[] };
         let head = header(protocol, 9, tlvs);
         let stream = [head.clone(), framed(&query(7, "a", 1)), framed(&query(8, "b", 1))].concat();
+        let mut bench = bench(protocol, true);
         for cut in 0..=stream.len() {
-            let mut bench = bench(protocol, true);
             let client = bench.client_at(PROXY, 0).unwrap();
             let (first, second) = stream.split_at(cut);
             bench.relay.client_data(client, first, bench.now);
             bench.relay.client_data(client, second, bench.now);
             bench.flush();
             bench.open_all();
-            assert_eq!(bench.asked().len(), 2, "cut at {cut}");
+            let asked = bench.asked();
+            assert_eq!(asked.len(), 2, "cut at {cut}");
             assert_eq!(address_of(&bench, client), source(9));
             let known = bench.relay.clients.get(client).unwrap();
             assert_eq!((known.peer.local, known.tlvs.get(..tlvs.len())), ("203.0.113.5".parse().unwrap(), Some(tlvs)));
-            assert_eq!(bench.verdict(Act::Forward, Reason::Ok), 2);
+            for (link, sent) in asked {
+                bench.answer(link, &answer(&sent));
+            }
+            assert_eq!(bench.got(client).len(), 2);
+            bench.relay.client_lost(client, bench.now);
         }
+        assert_eq!(bench.verdict(Act::Forward, Reason::Ok), 2 * (stream.len() as u64 + 1));
     }
 }
 
@@ -151,7 +157,7 @@ fn a_header_has_to_be_whole_in_time_and_not_required_only_once_it_has_begun() {
 fn connections_count_for_the_client_and_not_for_its_proxy() {
     let bounds = Bounds { connections_per_client: 1, ..BOUNDS };
     let mut bench = Bench::with(1, bounds);
-    bench.relay.set_proxies(vec![Some(proxies(Protocol::V2, true))]);
+    bench.relay.set_proxies(vec![Some(proxies(Protocol::V2, true, PROXY))]);
     let all: Vec<Token> = (0..4).map(|_| bench.client_at(PROXY, 0).unwrap()).collect();
     for (client, head) in all.iter().zip([header(Protocol::V2, 1, &[]), header(Protocol::V2, 2, &[]), local()]) {
         bring(&mut bench, *client, &head, &[9]);
@@ -175,7 +181,7 @@ fn connections_count_for_the_client_and_not_for_its_proxy() {
 #[test]
 fn the_client_of_a_header_is_told_to_the_backend() {
     let mut bench = Bench::proxied(1, BOUNDS);
-    bench.relay.set_proxies(vec![Some(proxies(Protocol::V1, true))]);
+    bench.relay.set_proxies(vec![Some(proxies(Protocol::V1, true, PROXY))]);
     let client = bench.client_at(PROXY, 0).unwrap();
     bring(&mut bench, client, &[header(Protocol::V1, 9, &[]), framed(&query(7, "a", 1))].concat(), &[1000]);
     bench.open_all();

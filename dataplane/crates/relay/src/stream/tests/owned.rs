@@ -177,7 +177,7 @@ fn who_waits_goes_elsewhere_when_the_backend_fails() {
     let (first, second) = (bench.client_at(1, 0).unwrap(), bench.client_at(2, 0).unwrap());
     bench.send(first, &query(7, "a", 1));
     bench.send(second, &query(8, "b", 1));
-    assert_eq!(bench.relay.waiting, 1);
+    assert_eq!((bench.relay.waiting, bench.io(Io::BackendConnectionWaits)), (1, 1));
     bench.relay.configure(policy(), ONE, vec![proxied(0), backend(1)], vec![ALL], bench.now);
     bench.relay.set_health(0, false, bench.now);
     bench.flush();

@@ -12,6 +12,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         1 => any::<u16>().prop_map(|id| framed(&update(id))),
         1 => prop::collection::vec(any::<u8>(), 12..80).prop_map(|message| framed(&message)),
         1 => prop::collection::vec(any::<u8>(), 0..8),
+        2 => (0..4u8).prop_map(|host| entrance::header(Protocol::V2, host, &[])),
     ];
     prop::collection::vec(message, 0..12).prop_map(|parts| parts.concat())
 }
@@ -205,7 +206,7 @@ impl Walk {
         let status = self.bench.relay.status();
         assert_eq!((status.clients, status.in_flight, status.transfers, status.buffered), (0, 0, 0, 0));
         assert_eq!(status.links, 0, "idle links are closed");
-        assert_eq!(self.bench.relay.waiting, 0);
+        assert_eq!((self.bench.relay.waiting, self.bench.relay.tally.crowd().total()), (0, 0));
         assert!(self.bench.relay.ways.iter().all(|way| way.places() == 0 && way.waiting.is_empty()));
         assert!(self.bench.relay.backends().iter().all(|backend| backend.outstanding == 0));
         let io = |what| self.bench.io(what);
@@ -228,9 +229,12 @@ proptest! {
 
     /// No order of events panics, loses count of a message, or leaves anything behind.
     #[test]
-    fn the_books_balance_after_any_events(events in events(), named in 0..3usize) {
+    fn the_books_balance_after_any_events(events in events(), named in 0..3usize, required in any::<bool>()) {
         let bounds = Bounds { proxied_connections: 1, ..BOUNDS };
-        let mut walk = Walk { bench: Bench::towards(mixed(2, named), bounds), clients: Vec::new(), asked: Vec::new() };
+        let mut bench = Bench::towards(mixed(2, named), bounds);
+        // Host 1 at listener 1 is a proxy.
+        bench.relay.set_proxies(vec![None, Some(entrance::proxies(Protocol::V2, required, 1))]);
+        let mut walk = Walk { bench, clients: Vec::new(), asked: Vec::new() };
         for event in events {
             walk.step(event);
             prop_assert!(walk.bench.totals().balanced());
