@@ -52,7 +52,12 @@ def asked(
     query = dns.message.make_query(ZONE.name, kind, id=0x1234)
     query.flags = dns.flags.Flag(flags)
     if edns >= 0:
-        query.use_edns(edns, ednsflags, payload, options=[dns.edns.GenericOption(*option) for option in options])
+        query.use_edns(
+            edns,
+            ednsflags,
+            payload,
+            options=[dns.edns.GenericOption(dns.edns.OptionType.make(code), data) for code, data in options],
+        )
     return query.to_wire()
 
 
@@ -168,7 +173,7 @@ def pair(
 def test_a_tester_sees_no_difference(what: str, transport: str, pair: tuple[NameServer, Endpoint]) -> None:
     node, gateway = pair
     direct, through = (seen(ask(target, QUESTIONS[what], transport)) for target in (node.endpoint, gateway))
-    if (node.software, what) in OURS:
+    if (type(node).__name__.lower(), what) in OURS:
         assert through != "nothing"
     else:
         assert through == direct

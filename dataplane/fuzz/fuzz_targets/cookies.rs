@@ -11,7 +11,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wire::{
-    COOKIE_OPTION, Checks, Choice, Cookie, Put, Transport, check_answer, check_query, put_cookie, spare_cookie,
+    COOKIE_OPTION, Checks, Cookie, Put, Reason, Transport, check_answer, check_query, put_cookie, spare_cookie,
     strip_cookies,
 };
 
@@ -49,7 +49,8 @@ fn answer(message: &[u8], room: usize) {
 }
 
 fn query(message: &[u8]) {
-    let checks = Checks { trailing_bytes: Choice::Pass, ..Checks::default() };
+    let mut checks = Checks::default();
+    checks.choose(Reason::TrailingBytes, "pass").expect("the row has this choice");
     let Ok(query) = check_query(message, Transport::Tcp, &checks) else { return };
     let Some(place) = query.cookie else { return };
     let (client, server) = place.read(message).expect("where the check found it");

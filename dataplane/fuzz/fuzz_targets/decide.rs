@@ -14,8 +14,8 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 
 use engine::{
-    Act, Action, Algorithm, Client, ErrorBudget, Grants, Key, Layout, Now, Policy, PolicySpec, RateLimit, Unit, Verdict,
-    decide,
+    Act, Action, Algorithm, Client, ErrorBudget, Grants, Key, Layout, Now, Policy, PolicySpec, RateLimit, Unit,
+    Verdict, decide,
 };
 use libfuzzer_sys::fuzz_target;
 use wire::{Checks, Transport, check_query};
