@@ -2,6 +2,7 @@
 
 from dataplane._native import (
     Blocks,
+    Explanation,
     List,
     Policy,
     Reading,
@@ -17,6 +18,7 @@ from dataplane._native import (
 
 __all__ = [
     "Blocks",
+    "Explanation",
     "List",
     "Policy",
     "Reading",

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import TypedDict, final, type_check_only
+from typing import Any, TypedDict, final, type_check_only
 
 __all__ = [
     "Blocks",
+    "Explanation",
     "List",
     "Policy",
     "Reading",
@@ -199,9 +200,38 @@ class SharedMemory:
     def listed(self, index: int) -> int:
         """Messages that the list of this place in the configuration decided about."""
 
+    def rule_hits(self) -> list[tuple[int, int, int]]:
+        """Slot of a rule, messages that it matched, and those over its own limit, where any matched."""
+
     @property
     def limit_evictions(self) -> int:
         """Buckets that gave way to others before they were full again: the table is too small."""
+
+@final
+class Explanation:
+    """What a decision came to, and what it came past."""
+
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def reply(self) -> bytes | None: ...
+    @property
+    def rules(self) -> list[tuple[str, str]]:
+        """The rules that matched, in order, by name, and what each did: an action, under-limit or over-limit."""
+    @property
+    def over_limits(self) -> list[int]:
+        """Places of the rate limits that the message was over."""
+    @property
+    def pool(self) -> int:
+        """The number of the pool that a forwarded query goes to; 0 is the default one."""
+    @property
+    def delay(self) -> int:
+        """Milliseconds that a forwarded query waits."""
+    @property
+    def mirror(self) -> int:
+        """Which of the mirrors gets a copy, from 1; 0: none."""
 
 @final
 class Policy:
@@ -218,15 +248,22 @@ class Policy:
         lists: Sequence[tuple[List | None, str]] = ...,
         mirrors: list[tuple[str, int]] = ...,
         cookies: Mapping[str, object] | None = None,
+        rules: list[dict[str, Any]] = ...,
+        memory: int | None = None,
     ) -> Policy:
         """Zones in wire form; a row for each limit, as `filters.limits` makes them; reason and choice of each row of
         the wire check that is not to be as usual; the error budget; each list, or None if it could not be loaded, with
         its action (none, given, drop, refuse, nxdomain, nodata, truncate, allow); where copies of queries may go; the
-        row of `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off.
+        row of `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off; rules (name, slot, when,
+        action) as `filters.rules` makes them; the bytes that all of it may take.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.
         """
+
+    @property
+    def memory_size(self) -> int:
+        """What the compiled policy takes in memory, about."""
 
     @property
     def mirrors(self) -> list[tuple[IPv4Address | IPv6Address, int]]:
@@ -245,6 +282,26 @@ class Policy:
         `client` is the transport (udp, tcp, tls), where it asks from, the address of ours that it asked, and what the
         listener allows (transfer, notify, update). `now` is in nanoseconds. Rate limits are charged in `memory`;
         nothing is counted as received.
+
+        Raises:
+            ValueError: an address or word that is none of the allowed.
+        """
+
+    def explain(
+        self,
+        message: bytes,
+        client: tuple[str, tuple[str, int], tuple[str, int], list[str]],
+        *,
+        memory: SharedMemory,
+        now: int,
+        unix: int,
+        listener: int = 0,
+        tlvs: bytes | None = None,
+        server_name: bytes | None = None,
+    ) -> Explanation:
+        """As `decide`, with all that is known of a client, and what the decision came past. `unix` counts seconds since
+        1970 (`decide` takes it from `now`), `listener` is the place among the listeners, `tlvs` stand as in a PROXY
+        header. Hits of rules are counted in `memory`.
 
         Raises:
             ValueError: an address or word that is none of the allowed.

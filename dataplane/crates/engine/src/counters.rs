@@ -14,6 +14,7 @@ use crate::cookies::Shown;
 use crate::layout::{BACKEND_SLOTS, cells};
 use crate::limits::MAX_LIMITS;
 use crate::lists::MAX_LISTS;
+use crate::rules::RULE_SLOTS;
 
 labelled! {
     /// What became of a received message.
@@ -215,6 +216,18 @@ impl Totals {
     #[must_use]
     pub fn listed(&self, index: usize) -> u64 {
         if index < MAX_LISTS { self.words[cells::LISTS + index] } else { 0 }
+    }
+
+    /// Messages that the rule in this slot matched; 0 for a slot that does not exist.
+    #[must_use]
+    pub fn rule_hits(&self, slot: usize) -> u64 {
+        if slot < RULE_SLOTS { self.words[cells::RULES + slot] } else { 0 }
+    }
+
+    /// Messages that were over the limit of the rule in this slot.
+    #[must_use]
+    pub fn rule_over(&self, slot: usize) -> u64 {
+        if slot < RULE_SLOTS { self.words[cells::RULES + RULE_SLOTS + slot] } else { 0 }
     }
 
     /// Buckets that were taken while they still held a debt: the table is too small for the load.

@@ -1,8 +1,10 @@
 //! The decision about one message.
 //!
-//! Two choices, with their reasons:
+//! Three choices, with their reasons:
 //! - A faulty message takes nothing from the rate limits. It never reaches a backend, what it costs is one error reply,
 //!   and those have their own, tighter budget.
+//! - A reply of a rule without an error (NOERROR, NXDOMAIN, truncated) takes nothing from the error budget either: it
+//!   stands for the answer of a backend, so the rate limits bound it.
 //! - A truncated reply is no error. It is no longer than the query and takes nothing from the error budget, but one to
 //!   ANY passes the limits that need no question, so that a `drop` limit silences a flood of those too.
 
@@ -19,8 +21,10 @@ use crate::counters::Act;
 use crate::limits::{Action, Subject};
 use crate::lists::{self, Listed};
 use crate::policy::Policy;
+use crate::rules::{Facts, Outcome};
 use crate::source;
 use crate::table::Limits;
+use crate::trace::Trace;
 use crate::zones::Place;
 
 /// What a listener lets in besides queries.
@@ -110,7 +114,7 @@ pub enum Verdict<'m> {
         treatment: Treatment,
     },
     Drop(Reason),
-    /// Answer with `wire::write_reply(buffer, echo, rcode, truncated)`.
+    /// Answer with `wire::write_reply_with(buffer, echo, rcode, truncated, policy.options(echo.note))`.
     Reply {
         reason: Reason,
         rcode: u16,
@@ -153,6 +157,20 @@ pub fn decide_blocked<'m>(
     client: &Client<'_>,
     now: Now,
 ) -> Verdict<'m> {
+    decide_traced(policy, blocks, limits, message, client, now, &mut ())
+}
+
+/// As [`decide_blocked`], and tells `trace` what it comes past.
+#[inline]
+pub fn decide_traced<'m, T: Trace>(
+    policy: &Policy,
+    blocks: Option<&Blocks>,
+    limits: &Limits<'_>,
+    message: &'m [u8],
+    client: &Client<'_>,
+    now: Now,
+    trace: &mut T,
+) -> Verdict<'m> {
     let case = Case { policy, limits, client, length: message.len(), now };
     if let Some(reason) = source::fault(client)
         && !case.lets_pass(reason)
@@ -169,7 +187,7 @@ pub fn decide_blocked<'m>(
 
     let query = match check_query(message, client.transport, &policy.checks) {
         Ok(query) => query,
-        Err(fault) => return case.fault(&fault, message),
+        Err(fault) => return case.fault(&fault, message, trace),
     };
     if let Some(reason) = query.observed {
         limits.count_observed(client.transport, reason);
@@ -195,10 +213,18 @@ pub fn decide_blocked<'m>(
     {
         return verdict;
     }
-    if let Some(action) = case.over_limit(Some(&query), zone, seen.is_verified()) {
-        return case.limited(action, echo(), seen.learns() && !query.signed);
-    }
+    let learns = seen.learns() && !query.signed;
     let mut treatment = Treatment::default();
+    let facts = Facts { query: &query, message, client, zone, shown: seen.shown, now };
+    match policy.rules.decide(&facts, limits, &policy.zones, &mut treatment, trace) {
+        Outcome::Pass => {
+            if let Some(action) = case.over_limit(Some(&query), zone, seen.is_verified(), trace) {
+                return case.limited(action, echo(), learns);
+            }
+        }
+        Outcome::Allow => {}
+        outcome => return case.ruled(outcome, &facts, echo(), learns, trace),
+    }
     if let Some(cookies) = &policy.cookies {
         if let Some(verdict) = case.challenge(cookies, &query, &seen, echo()) {
             return verdict;
@@ -235,6 +261,11 @@ fn ungranted(query: &Query<'_>, grants: Grants) -> Option<Reason> {
         },
         _ => None,
     }
+}
+
+/// An RCODE above 15 needs OPT to be said; who asked without EDNS hears of a failure instead.
+const fn sayable(code: u16, query: &Query<'_>) -> u16 {
+    if code > 15 && query.edns.is_none() { rcode::SERVFAIL } else { code }
 }
 
 /// What every step of one decision looks at.
@@ -289,12 +320,12 @@ impl Case<'_> {
         }
     }
 
-    fn fault(&self, fault: &Fault, message: &[u8]) -> Verdict<'static> {
+    fn fault<T: Trace>(&self, fault: &Fault, message: &[u8], trace: &mut T) -> Verdict<'static> {
         let reason = fault.reason;
         let echo = || Echo { cookie: self.see_cookie(message, fault.cookie).reply, ..fault.echo() };
         match fault.reaction {
             Reaction::Drop => Verdict::Drop(reason),
-            Reaction::Reply { rcode: rcode::NOERROR, truncated } => match self.over_limit(None, None, false) {
+            Reaction::Reply { rcode: rcode::NOERROR, truncated } => match self.over_limit(None, None, false, trace) {
                 Some(Action::Drop) => Verdict::Drop(Reason::RateLimited),
                 _ => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated, echo: echo() },
             },
@@ -323,14 +354,46 @@ impl Case<'_> {
         })
     }
 
+    /// What a rule has decided.
+    fn ruled<T: Trace>(
+        &self,
+        outcome: Outcome,
+        facts: &Facts<'_, '_>,
+        echo: Echo,
+        learns: bool,
+        trace: &mut T,
+    ) -> Verdict<'static> {
+        let (reason, query) = (Reason::Rule, facts.query);
+        let (rcode, truncated, note) = match outcome {
+            Outcome::Over(action) => return self.limited(action, echo, learns),
+            Outcome::Reply(rcode, note) => (sayable(rcode, query), false, note),
+            Outcome::Truncate => (rcode::NOERROR, true, 0),
+            Outcome::Pass | Outcome::Allow | Outcome::Drop => return Verdict::Drop(reason),
+        };
+        if !matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
+            return self.error(reason, rcode, Echo { note, ..echo });
+        }
+        match self.over_limit(Some(query), facts.zone, facts.is_verified(), trace) {
+            Some(action) => self.limited(action, echo, learns),
+            None => Verdict::Reply { reason, rcode, truncated, echo: Echo { note, ..echo } },
+        }
+    }
+
     /// The action of the first limit that the message is over. Those before it have been charged.
     #[inline]
-    fn over_limit(&self, query: Option<&Query<'_>>, zone: Option<u32>, verified: bool) -> Option<Action> {
+    fn over_limit<T: Trace>(
+        &self,
+        query: Option<&Query<'_>>,
+        zone: Option<u32>,
+        verified: bool,
+        trace: &mut T,
+    ) -> Option<Action> {
         let (client, length, now) = (self.client, self.length, self.now.clock);
         let subject = Subject { client, query, zone, verified, length, now };
-        for limit in &self.policy.limits {
+        for (place, limit) in self.policy.limits.iter().enumerate() {
             if limit.is_over(self.limits, &self.policy.zones, &subject) {
                 let count = self.limits.count_over(limit.slot);
+                trace.over_limit(place);
                 if !limit.observe {
                     return Some(limit.verdict(count));
                 }

@@ -21,6 +21,7 @@ use crate::counters::{Act, BackendCount, Counters, Io, Totals};
 use crate::crowd::{self, Crowd};
 use crate::limits::MAX_LIMITS;
 use crate::lists::MAX_LISTS;
+use crate::rules::RULE_SLOTS;
 use crate::table::{Limits, SET_WORDS, WAYS};
 
 /// Memory that outlives a worker: shared between processes, or a plain vector in a test.
@@ -51,7 +52,9 @@ const MAX_SLOTS: usize = 1 << 28;
 
 /// Offsets within the counters of one worker, in words.
 pub(crate) mod cells {
-    use super::{Act, BACKEND_SLOTS, BackendCount, Io, LINE, MAX_LIMITS, MAX_LISTS, Reason, Shown, Transport};
+    use super::{
+        Act, BACKEND_SLOTS, BackendCount, Io, LINE, MAX_LIMITS, MAX_LISTS, RULE_SLOTS, Reason, Shown, Transport,
+    };
 
     pub const RECEIVED: usize = 0;
     pub const VERDICTS: usize = RECEIVED + Transport::COUNT;
@@ -63,7 +66,9 @@ pub(crate) mod cells {
     pub const COOKIES: usize = LIMITS + MAX_LIMITS + 1;
     /// Hits of each list.
     pub const LISTS: usize = COOKIES + Transport::COUNT * Shown::COUNT;
-    pub const END: usize = LISTS + MAX_LISTS;
+    /// Hits of each rule, then how often each was over its own limit.
+    pub const RULES: usize = LISTS + MAX_LISTS;
+    pub const END: usize = RULES + 2 * RULE_SLOTS;
     /// Words that the counters of a worker take.
     pub const SIZE: usize = END.next_multiple_of(LINE);
 }

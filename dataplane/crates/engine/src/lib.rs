@@ -4,9 +4,9 @@
 //! memory. It touches no socket and no clock. The order of its checks:
 //!
 //! ```text
-//! source -> wire check -> grants -> served zones -> rate limits -> Forward
-//!    |          |            |          |              |
-//!   drop    drop or error  REFUSED    REFUSED    drop, TC or REFUSED       errors only within the error budget
+//! source -> wire check -> grants -> served zones -> rules -> rate limits -> Forward
+//!    |          |            |          |            |         |
+//!   drop    drop or error  REFUSED    REFUSED     any    drop, TC or REFUSED       errors only within the error budget
 //! ```
 //! Blocks of prefixes come before the wire check, those of names behind the served zones.
 
@@ -23,8 +23,10 @@ mod layout;
 mod limits;
 mod lists;
 mod policy;
+mod rules;
 mod source;
 mod table;
+mod trace;
 mod zones;
 
 pub use blocks::{BlockAction, BlockSpec, Blocks};
@@ -32,10 +34,14 @@ pub use budget::ErrorBudget;
 pub use cookies::{CookieSecret, CookieSpec, MAX_ACCEPTED, Shown, Unverified};
 pub use counters::{Act, BackendCount, Counters, Io, Totals};
 pub use crowd::{Crowd, Crowded, MOST_OF_PREFIX, Room};
-pub use decide::{Client, CookieDue, Grants, Now, Treatment, Verdict, decide, decide_blocked, decide_shed};
+pub use decide::{
+    Client, CookieDue, Grants, Now, Treatment, Verdict, decide, decide_blocked, decide_shed, decide_traced,
+};
 pub use guard::{Guard, GuardSpec, MOST_TIME};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
 pub use limits::{Action, Algorithm, Key, MAX_LEVELS, MAX_LIMITS, RateLimit, Unit};
 pub use lists::{ListAction, ListMemory, ListSpec, Lists, MAX_LISTS, SharedList};
 pub use policy::{Policy, PolicySpec};
+pub use rules::{Condition, MAX_TAGS, RULE_SLOTS, Rule, RuleAction, Section, Tlv, TlvValue, Window};
 pub use table::Limits;
+pub use trace::Trace;

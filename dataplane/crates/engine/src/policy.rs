@@ -9,6 +9,7 @@ use crate::budget::{Budget, ErrorBudget};
 use crate::cookies::{CookieSpec, Cookies};
 use crate::limits::{Limit, MAX_LIMITS, RateLimit};
 use crate::lists::{ListSpec, Lists};
+use crate::rules::{Rule, Rules};
 use crate::zones::{Place, Zones};
 
 /// What a policy is compiled from.
@@ -26,6 +27,10 @@ pub struct PolicySpec {
     pub cookies: Option<CookieSpec>,
     /// In order; the first that knows a client or a name decides.
     pub lists: Vec<ListSpec>,
+    /// In order; the first final one that matches decides.
+    pub rules: Vec<Rule>,
+    /// Bytes that the compiled policy may take, if there is a bound.
+    pub memory: Option<usize>,
     /// Where copies of queries may go; at most 255.
     pub mirrors: Vec<SocketAddr>,
 }
@@ -39,6 +44,7 @@ pub struct Policy {
     pub(crate) budget: Budget,
     pub(crate) cookies: Option<Cookies>,
     pub(crate) lists: Lists,
+    pub(crate) rules: Rules,
     mirrors: Vec<SocketAddr>,
 }
 
@@ -57,15 +63,37 @@ impl Policy {
             let ordinal = spec.rate_limits[..index].iter().filter(|other| other.is_like(limit)).count() as u32;
             limits.push(Limit::compile(limit, ordinal).map_err(|error| format!("rate limit {index}: {error}"))?);
         }
-        Ok(Self {
-            zones: Zones::new(spec.zones, spec.pass_all)?,
+        let zones = Zones::new(spec.zones, spec.pass_all)?;
+        let policy = Self {
+            rules: Rules::new(&spec.rules, &zones, spec.mirrors.len())?,
+            zones,
             limits,
             checks: spec.checks,
             budget: Budget::compile(spec.error_budget)?,
             cookies: spec.cookies.as_ref().map(Cookies::new),
             lists: Lists::new(spec.lists)?,
             mirrors: spec.mirrors,
-        })
+        };
+        let bytes = policy.bytes();
+        match spec.memory {
+            Some(most) if bytes > most => {
+                Err(format!("the policy takes {bytes} bytes, more than the {most} that it may"))
+            }
+            _ => Ok(policy),
+        }
+    }
+
+    /// What the compiled policy takes in memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.zones.bytes() + self.rules.bytes()
+    }
+
+    /// The EDNS options of a reply with this `note`, in wire form.
+    #[inline]
+    #[must_use]
+    pub fn options(&self, note: u16) -> &[u8] {
+        self.rules.error(note)
     }
 
     /// The name of a served zone, in wire form and lower case; empty for an index that does not exist.

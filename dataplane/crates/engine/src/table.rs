@@ -30,6 +30,7 @@ use crate::cookies::Shown;
 use crate::counters::add;
 use crate::layout::cells;
 use crate::limits::{MAX_LIMITS, Meter};
+use crate::rules::RULE_SLOTS;
 
 /// Ways of a set.
 pub(crate) const WAYS: usize = 7;
@@ -54,7 +55,8 @@ pub(crate) type Set = [AtomicU64; SET_WORDS];
 pub struct Limits<'w> {
     sets: &'w [Set],
     secret: [u64; 2],
-    /// Of this worker: queries over each limit, evictions, what was shown of cookies, hits of each list.
+    /// Of this worker: queries over each limit, evictions, what was shown of cookies, hits of each
+    /// list, hits of each rule and how often each was over its own limit.
     counts: &'w [AtomicU64],
     /// Of this worker: messages that a row of the wire check only observed, by transport and reason.
     observed: &'w [AtomicU64],
@@ -111,6 +113,20 @@ impl<'w> Limits<'w> {
         if let Some(cell) = self.counts.get(cells::LISTS - cells::LIMITS + index) {
             add(cell, 1);
         }
+    }
+
+    /// Counts a message that the rule in `slot` matched.
+    #[inline]
+    pub(crate) fn count_rule(&self, slot: u16) {
+        if let Some(cell) = self.counts.get(cells::RULES - cells::LIMITS + usize::from(slot)) {
+            add(cell, 1);
+        }
+    }
+
+    /// Counts a message that was over the limit of the rule in `slot`, and returns how many were.
+    #[inline]
+    pub(crate) fn count_rule_over(&self, slot: u16) -> u64 {
+        self.count_over(cells::RULES - cells::LIMITS + RULE_SLOTS + usize::from(slot))
     }
 
     #[inline]

@@ -108,6 +108,16 @@ impl Zones {
         fold(self.name(index)) | 1
     }
 
+    /// The index of the zone that has just this name.
+    pub(crate) fn number(&self, name: &[u8]) -> Option<u32> {
+        if self.places.is_empty() || name.len() > MAX_NAME { None } else { self.find(name) }
+    }
+
+    /// What they take in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&self.places[..]) + self.names.iter().map(|name| name.len() + size_of::<Box<[u8]>>()).sum::<usize>()
+    }
+
     /// In lower case; empty for an index that does not exist.
     pub(crate) fn name(&self, index: u32) -> &[u8] {
         self.names.get(index as usize).map_or(&[], |name| name)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Act, BACKEND_SLOTS, BackendCount, Io, Layout, LayoutError, Memory, Shown, Totals};
+use engine::{Act, BACKEND_SLOTS, BackendCount, Io, Layout, LayoutError, Memory, RULE_SLOTS, Shown, Totals};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use relay::sys;
@@ -117,6 +117,12 @@ impl SharedMemory {
 
     fn listed(&self, index: usize) -> PyResult<u64> {
         Ok(self.totals()?.listed(index))
+    }
+
+    fn rule_hits(&self) -> PyResult<Vec<(usize, u64, u64)>> {
+        let totals = self.totals()?;
+        let rows = (0..RULE_SLOTS).map(|slot| (slot, totals.rule_hits(slot), totals.rule_over(slot)));
+        Ok(rows.filter(|row| row.1 > 0).collect())
     }
 
     #[getter]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use wire::{Checks, Cookie, Put, Query, Reaction, Reason, Transport, check_query, write_reply};
+use wire::{Checks, Cookie, Put, Query, Reaction, Reason, Transport, check_query, write_reply_with};
 
 /// What the check read of a message.
 #[pyclass(frozen, get_all, module = "dataplane")]
@@ -44,10 +44,10 @@ pub fn transport(word: &str) -> PyResult<Transport> {
 }
 
 /// A copy of `message` as the reply that it gets.
-pub fn reply(message: &[u8], echo: wire::Echo, rcode: u16, truncated: bool) -> Vec<u8> {
+pub fn reply(message: &[u8], echo: wire::Echo, rcode: u16, truncated: bool, options: &[u8]) -> Vec<u8> {
     let mut buffer = message.to_vec();
     buffer.resize(message.len() + wire::REPLY_EXTRA, 0);
-    let length = write_reply(&mut buffer, echo, rcode, truncated);
+    let length = write_reply_with(&mut buffer, echo, rcode, truncated, options);
     buffer.truncate(length);
     buffer
 }
@@ -66,7 +66,9 @@ fn check_message(message: &[u8], transport: &str) -> PyResult<Outcome> {
         Err(fault) => {
             let answer = match fault.reaction {
                 Reaction::Drop => None,
-                Reaction::Reply { rcode, truncated } => Some(reply(message, fault.echo(), rcode, truncated).into()),
+                Reaction::Reply { rcode, truncated } => {
+                    Some(reply(message, fault.echo(), rcode, truncated, &[]).into())
+                }
             };
             (None, fault.reason.label(), answer)
         }

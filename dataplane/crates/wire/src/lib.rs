@@ -28,7 +28,9 @@ mod reply;
 pub use answer::{Answer, check_answer};
 pub use checks::{Checks, Row};
 pub use cookie::{COOKIE_OPTION, COOKIE_VERSION, Cookie, CookiePlace, Put, put_cookie, spare_cookie, strip_cookies};
-pub use message::{Echo, Edns, Fault, HEADER_LEN, Query, Question, Reaction, Transport, class, opcode, qtype, rcode};
+pub use message::{
+    Echo, Edns, Fault, HEADER_LEN, Options, Query, Question, Reaction, Transport, class, opcode, qtype, rcode,
+};
 pub use query::{TCP_MAX, UDP_MAX, check_query};
 pub use reason::Reason;
-pub use reply::{OUR_UDP_SIZE, REPLY_EXTRA, write_reply};
+pub use reply::{EDE_TEXT_MAX, OUR_UDP_SIZE, REPLY_EXTRA, extended_error, write_reply, write_reply_with};

@@ -124,10 +124,40 @@ pub struct Query<'m> {
     pub edns: Option<Edns>,
     /// The COOKIE option, not verified.
     pub cookie: Option<CookiePlace>,
+    /// The options of OPT as they stand there; [`Query::options`] walks over them.
+    pub options: &'m [u8],
+    /// Bytes behind the last record.
+    pub trailing: u16,
     /// Carries TSIG or SIG(0), not verified.
     pub signed: bool,
     /// The first row that it breaks and that is only observed. What stands behind a broken place was not read.
     pub observed: Option<Reason>,
+}
+
+impl<'m> Query<'m> {
+    /// Code and value of each EDNS option, in their order (RFC 6891 section 6.1.2).
+    #[must_use]
+    pub const fn options(&self) -> Options<'m> {
+        Options { rest: self.options }
+    }
+}
+
+/// Iterates over EDNS options. Bytes that are none end the iteration early.
+#[derive(Clone, Debug)]
+pub struct Options<'m> {
+    rest: &'m [u8],
+}
+
+impl<'m> Iterator for Options<'m> {
+    type Item = (u16, &'m [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<(u16, &'m [u8])> {
+        let (&[c0, c1, l0, l1], behind) = self.rest.split_first_chunk::<4>()?;
+        let (value, rest) = behind.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
+        self.rest = rest;
+        Some((u16::from_be_bytes([c0, c1]), value))
+    }
 }
 
 /// What a reply repeats of the query that it answers.
@@ -139,13 +169,16 @@ pub struct Echo {
     pub edns: Option<Edns>,
     /// What OPT holds besides: the client's cookie and ours.
     pub cookie: Option<Cookie>,
+    /// The number of an extended error that goes with the reply; 0: none.
+    pub note: u16,
 }
 
 impl Echo {
     /// What a reply to `query` repeats.
     #[must_use]
     pub fn of(query: &Query<'_>) -> Self {
-        Self { question_len: query.question.map_or(0, |question| question.wire_len()), edns: query.edns, cookie: None }
+        let question_len = query.question.map_or(0, |question| question.wire_len());
+        Self { question_len, edns: query.edns, cookie: None, note: 0 }
     }
 }
 
@@ -173,6 +206,6 @@ impl Fault {
     /// What a reply to this message repeats.
     #[must_use]
     pub const fn echo(&self) -> Echo {
-        Echo { question_len: self.question_len, edns: self.edns, cookie: None }
+        Echo { question_len: self.question_len, edns: self.edns, cookie: None, note: 0 }
     }
 }

@@ -44,6 +44,8 @@ pub fn check_query<'m>(message: &'m [u8], transport: Transport, checks: &Checks)
             question,
             edns: found.edns,
             cookie: found.cookie,
+            options: found.options,
+            trailing: found.trailing,
             signed: found.signed,
             observed: judge.observed,
         }),
@@ -89,7 +91,7 @@ fn pass<'m>(
     transport: Transport,
     judge: &mut Judge<'_>,
     question: &mut Option<Question<'m>>,
-    found: &mut Found,
+    found: &mut Found<'m>,
 ) -> Result<Header, Refusal> {
     let header = Header::read(message).ok_or((Reason::TooShort, Reaction::Drop))?;
     header.check(message.len(), transport, judge)?;
@@ -113,7 +115,11 @@ fn pass<'m>(
     let begin = HEADER_LEN + question.map_or(0, |question| usize::from(question.wire_len()));
     let plain = u32::from(header.answers) + u32::from(header.authorities);
     match walk(message, begin, plain, header.additionals, found) {
-        Ok(end) => judge.expect(end == message.len(), Reason::TrailingBytes)?,
+        Ok(end) => {
+            // No message has more than 64 KiB.
+            found.trailing = (message.len() - end) as u16;
+            judge.expect(found.trailing == 0, Reason::TrailingBytes)?;
+        }
         Err(reason) => judge.fault(reason)?,
     }
     judge.expect(found.edns.is_none_or(|edns| edns.version == 0), Reason::EdnsVersion)?;

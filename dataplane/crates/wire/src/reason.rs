@@ -114,6 +114,8 @@ crate::labelled! {
         UpdateRefused = "update-refused",
         /// A list knows the client or the name.
         Listed = "listed",
+        /// A rule drops or answers it.
+        Rule = "rule",
         /// Over a rate limit.
         RateLimited = "rate-limited",
         /// Answered by the gateway: a query for nothing but a cookie (RFC 7873 section 5.4).

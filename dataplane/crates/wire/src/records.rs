@@ -17,15 +17,25 @@ const FIXED: usize = 10;
 
 /// What the walk found.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Found {
+pub struct Found<'m> {
     pub edns: Option<Edns>,
+    /// The options of OPT, whose lengths add up; empty in a version other than 0.
+    pub options: &'m [u8],
+    /// Bytes behind the last record.
+    pub trailing: u16,
     pub signed: bool,
     pub cookie: Option<CookiePlace>,
 }
 
 /// Walks over `plain` records of the answer and authority sections and then `additional` ones, from `at`.
 /// Returns the offset behind the last record. What was found before a fault stands in `found`.
-pub fn walk(message: &[u8], mut at: usize, plain: u32, additional: u16, found: &mut Found) -> Result<usize, Reason> {
+pub fn walk<'m>(
+    message: &'m [u8],
+    mut at: usize,
+    plain: u32,
+    additional: u16,
+    found: &mut Found<'m>,
+) -> Result<usize, Reason> {
     for _ in 0..plain {
         let record = Record::read(message, at)?;
         match record.kind {
@@ -87,7 +97,7 @@ impl<'m> Record<'m> {
 
 /// RFC 6891 section 6.1: one OPT, owned by the root. The options of a later version are not ours to read.
 #[inline]
-fn read_opt(record: &Record<'_>, found: &mut Found) -> Result<(), Reason> {
+fn read_opt<'m>(record: &Record<'m>, found: &mut Found<'m>) -> Result<(), Reason> {
     if found.edns.is_some() {
         return Err(Reason::OptDuplicate);
     }
@@ -96,12 +106,17 @@ fn read_opt(record: &Record<'_>, found: &mut Found) -> Result<(), Reason> {
     }
     let [_, version, flags, _] = record.ttl;
     found.edns = Some(Edns { udp_size: record.class.max(512), version, dnssec_ok: flags & 0x80 != 0 });
-    if version == 0 { read_options(record, found) } else { Ok(()) }
+    if version != 0 {
+        return Ok(());
+    }
+    read_options(record, found)?;
+    found.options = record.rdata;
+    Ok(())
 }
 
 /// The lengths must add up exactly: who reads laxly here sees other options than the next server does.
 #[inline]
-fn read_options(record: &Record<'_>, found: &mut Found) -> Result<(), Reason> {
+fn read_options(record: &Record<'_>, found: &mut Found<'_>) -> Result<(), Reason> {
     let mut rest = record.rdata;
     while !rest.is_empty() {
         let Some((&[c0, c1, l0, l1], behind)) = rest.split_first_chunk::<4>() else {

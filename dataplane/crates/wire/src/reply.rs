@@ -7,8 +7,15 @@ use crate::message::{Echo, HEADER_LEN, opcode::is_known};
 pub const OUR_UDP_SIZE: u16 = 1232;
 /// Bytes of an OPT without options.
 const OPT: usize = 11;
-/// The most that a reply adds behind the echoed question: OPT with a cookie.
-pub const REPLY_EXTRA: usize = OPT + COOKIE_OPTION;
+/// The most that a reply adds behind the echoed question: OPT with a cookie and an extended error.
+pub const REPLY_EXTRA: usize = OPT + COOKIE_OPTION + EDE_HEAD + EDE_TEXT_MAX;
+/// Bytes of the longest text of an extended error that we give. RFC 8914 section 4 asks for brevity, and with it every
+/// reply stays below the 512 bytes that any client takes.
+pub const EDE_TEXT_MAX: usize = 96;
+/// OPTION-CODE, OPTION-LENGTH and INFO-CODE.
+const EDE_HEAD: usize = 6;
+/// The Extended DNS Error option (RFC 8914 section 2).
+const EDE: u16 = 15;
 
 const OPCODE: u16 = 0x7800;
 const RD: u16 = 0x0100;
@@ -25,12 +32,15 @@ const DNSSEC_OK: u8 = 0x80;
 /// `12 + question_len + REPLY_EXTRA` bytes always does.
 #[inline]
 pub fn write_reply(buffer: &mut [u8], echo: Echo, rcode: u16, truncated: bool) -> usize {
+    write_reply_with(buffer, echo, rcode, truncated, &[])
+}
+
+/// As [`write_reply`], with `options` in wire form as the content of OPT, where there is one.
+#[inline]
+pub fn write_reply_with(buffer: &mut [u8], echo: Echo, rcode: u16, truncated: bool, options: &[u8]) -> usize {
     let question_end = HEADER_LEN + usize::from(echo.question_len);
-    let end = match (echo.edns, echo.cookie) {
-        (None, _) => question_end,
-        (Some(_), None) => question_end + OPT,
-        (Some(_), Some(_)) => question_end + REPLY_EXTRA,
-    };
+    let rdata = options.len() + if echo.cookie.is_some() { COOKIE_OPTION } else { 0 };
+    let end = question_end + if echo.edns.is_some() { OPT + rdata } else { 0 };
     let Some(reply) = buffer.get_mut(..end) else {
         return 0;
     };
@@ -46,12 +56,33 @@ pub fn write_reply(buffer: &mut [u8], echo: Echo, rcode: u16, truncated: bool) -
         let [size_high, size_low] = OUR_UDP_SIZE.to_be_bytes();
         let upper_rcode = (rcode >> 4) as u8;
         let flags = if edns.dnssec_ok { DNSSEC_OK } else { 0 };
-        let options = (end - question_end - OPT) as u8;
+        // What stands there comes from us and is short.
+        let [length_high, length_low] = (rdata as u16).to_be_bytes();
         let (head, rest) = opt.split_at_mut(OPT);
-        head.copy_from_slice(&[0, 0, 41, size_high, size_low, upper_rcode, 0, flags, 0, 0, options]);
-        if let Some(cookie) = echo.cookie {
-            rest.copy_from_slice(&cookie.option());
+        head.copy_from_slice(&[0, 0, 41, size_high, size_low, upper_rcode, 0, flags, 0, length_high, length_low]);
+        let (cookie, others) = rest.split_at_mut(rdata - options.len());
+        if let Some(own) = echo.cookie {
+            cookie.copy_from_slice(&own.option());
         }
+        others.copy_from_slice(options);
     }
     end
+}
+
+/// The option that says why, in wire form (RFC 8914 section 2); `None` if the text is longer than [`EDE_TEXT_MAX`].
+///
+/// ```text
+///  | OPTION-CODE 15 | OPTION-LENGTH | INFO-CODE | EXTRA-TEXT, UTF-8, not terminated |
+/// ```
+#[must_use]
+pub fn extended_error(code: u16, text: &str) -> Option<Vec<u8>> {
+    if text.len() > EDE_TEXT_MAX {
+        return None;
+    }
+    let mut option = Vec::with_capacity(EDE_HEAD + text.len());
+    option.extend_from_slice(&EDE.to_be_bytes());
+    option.extend_from_slice(&(2 + text.len() as u16).to_be_bytes());
+    option.extend_from_slice(&code.to_be_bytes());
+    option.extend_from_slice(text.as_bytes());
+    Some(option)
 }

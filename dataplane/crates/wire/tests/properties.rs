@@ -6,9 +6,12 @@ use common::{Message, opcode, option};
 use proptest::prelude::*;
 use wire::name::{MAX_NAME, equal, labels, lowercase, skip_owner, skip_plain};
 use wire::{
-    COOKIE_OPTION, Checks, Cookie, Echo, HEADER_LEN, REPLY_EXTRA, Reaction, Reason, Transport, check_answer,
-    check_query, write_reply,
+    COOKIE_OPTION, Checks, Cookie, EDE_TEXT_MAX, Echo, Edns, HEADER_LEN, OUR_UDP_SIZE, REPLY_EXTRA, Reaction, Reason,
+    Transport, check_answer, check_query, extended_error, write_reply, write_reply_with,
 };
+
+/// An OPT record without options.
+const OPT: usize = 11;
 
 fn transports() -> impl Strategy<Value = Transport> {
     prop::sample::select(&Transport::ALL[..])
@@ -176,8 +179,8 @@ proptest! {
         let length = write_reply(&mut buffer, echo, rcode, truncated);
         let extra = match (fault.edns, cookie) {
             (None, _) => 0,
-            (Some(_), None) => REPLY_EXTRA - COOKIE_OPTION,
-            (Some(_), Some(_)) => REPLY_EXTRA,
+            (Some(_), None) => OPT,
+            (Some(_), Some(_)) => OPT + COOKIE_OPTION,
         };
         let needed = HEADER_LEN + usize::from(fault.question_len) + extra;
         if length == 0 {
@@ -197,6 +200,30 @@ proptest! {
         if let Some(question) = answer.question {
             prop_assert_eq!(question.name, &message[HEADER_LEN..HEADER_LEN + question.name.len()], "0x20 case is kept");
         }
+    }
+
+    /// A reason that goes with a reply stands in its OPT, and the reply fits into 512 bytes.
+    #[test]
+    fn extended_errors(qname in names(), code in any::<u16>(), text in "[ -~]{0,96}") {
+        let mut message = Message::query(1).bytes();
+        message.truncate(HEADER_LEN);
+        message.extend_from_slice(&qname);
+        message.extend_from_slice(&[0, 1, 0, 1]);
+        let question_len = qname.len() as u16 + 4;
+        let edns = Some(Edns { udp_size: 512, version: 0, dnssec_ok: true });
+        let reason = extended_error(code, &text).expect("short enough");
+        let mut buffer = message.clone();
+        buffer.resize(message.len() + REPLY_EXTRA, 0);
+        let length = write_reply_with(&mut buffer, Echo { question_len, edns, ..Echo::default() }, 5, false, &reason);
+        prop_assert!(length <= 512);
+        // Read by the check for queries: with QR and RCODE taken out, the reply is one.
+        buffer[2] &= 0x7f;
+        buffer[3] = 0;
+        let read = check_query(&buffer[..length], Transport::Udp, &Checks::default()).expect("well formed");
+        prop_assert_eq!(read.edns.map(|edns| (edns.udp_size, edns.dnssec_ok)), Some((OUR_UDP_SIZE, true)));
+        let value = [&code.to_be_bytes(), text.as_bytes()].concat();
+        prop_assert_eq!(read.options().collect::<Vec<_>>(), vec![(15, &value[..])]);
+        prop_assert_eq!(extended_error(code, &"x".repeat(EDE_TEXT_MAX + 1)), None);
     }
 
     /// A reply never passes as a query, so that two gateways can't talk to each other for ever.

@@ -95,7 +95,11 @@ impl Engine {
     }
 
     pub fn decide<'m>(&self, message: &'m [u8], client: &Client<'_>, now: u64) -> Verdict<'m> {
-        decide(&self.policy, &self.limits(0), message, client, Now::new(now, 0))
+        self.decide_at(message, client, Now::new(now, 0))
+    }
+
+    pub fn decide_at<'m>(&self, message: &'m [u8], client: &Client<'_>, now: Now) -> Verdict<'m> {
+        decide(&self.policy, &self.limits(0), message, client, now)
     }
 
     /// What is said to the message, in words: verdict, reason, and the RCODE of a reply.

@@ -1,7 +1,9 @@
 //! From a client's bytes to verdicts: replies to the client, queries to the backends.
 
+use std::sync::Arc;
+
 use engine::{Act, Client as Peer, Memory, Now, Verdict, decide_blocked};
-use wire::{Echo, HEADER_LEN, REPLY_EXTRA, Reason, TCP_MAX, rcode, write_reply};
+use wire::{Echo, HEADER_LEN, REPLY_EXTRA, Reason, TCP_MAX, rcode, write_reply_with};
 
 use super::client::Ending;
 use super::frames::{End, Frames, Longest, Take};
@@ -122,13 +124,17 @@ impl<M: Memory> StreamRelay<M> {
         {
             Verdict::Drop(reason) => (Act::Drop, reason),
             Verdict::Reply { reason, rcode, truncated, echo } => {
-                self.owe(token, now, |out| add_reply(out, message, echo, rcode, truncated));
+                let policy = Arc::clone(&self.policy);
+                let options = policy.options(echo.note);
+                self.owe(token, now, |out| add_reply(out, message, echo, rcode, truncated, options));
                 (Act::Reply, reason)
             }
             Verdict::Forward { query, treatment, .. } => match self.forward(token, message, &query, treatment, now) {
                 Ok(()) => (Act::Forward, Reason::Ok),
                 Err(reason) => {
-                    self.owe(token, now, |out| add_reply(out, message, treatment.echo(&query), rcode::SERVFAIL, false));
+                    self.owe(token, now, |out| {
+                        add_reply(out, message, treatment.echo(&query), rcode::SERVFAIL, false, &[])
+                    });
                     (Act::Reply, reason)
                 }
             },
@@ -158,13 +164,13 @@ impl<M: Memory> StreamRelay<M> {
 }
 
 /// Append the framed reply to a query.
-pub(super) fn add_reply(out: &mut Vec<u8>, query: &[u8], echo: Echo, rcode: u16, truncated: bool) {
+pub(super) fn add_reply(out: &mut Vec<u8>, query: &[u8], echo: Echo, rcode: u16, truncated: bool, options: &[u8]) {
     let start = out.len();
     let repeated = (HEADER_LEN + usize::from(echo.question_len)).min(query.len());
     out.extend_from_slice(&[0, 0]);
     out.extend_from_slice(&query[..repeated]);
     out.resize(start + 2 + repeated + REPLY_EXTRA, 0);
-    let length = write_reply(&mut out[start + 2..], echo, rcode, truncated);
+    let length = write_reply_with(&mut out[start + 2..], echo, rcode, truncated, options);
     out.truncate(start + 2 + length);
     out[start..start + 2].copy_from_slice(&(length as u16).to_be_bytes());
 }

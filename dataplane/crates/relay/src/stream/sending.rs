@@ -269,7 +269,7 @@ impl<M: Memory> StreamRelay<M> {
         let Some(flow) = self.end_flow(token, outcome) else { return };
         self.owe(flow.client, now, |out| {
             let start = out.len();
-            add_reply(out, &flow.query, flow.echo, rcode::SERVFAIL, false);
+            add_reply(out, &flow.query, flow.echo, rcode::SERVFAIL, false, &[]);
             out[start + 2..start + 4].copy_from_slice(&flow.client_id.to_be_bytes());
         });
         self.close_if_done(flow.client, now);

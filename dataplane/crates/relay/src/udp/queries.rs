@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide_blocked};
-use wire::{Reason, Transport, rcode, write_reply};
+use wire::{Reason, Transport, rcode, write_reply, write_reply_with};
 
 use super::flows::Flow;
 use super::sending::{self, Datagram};
@@ -96,7 +96,7 @@ impl<M: Memory> UdpRelay<M> {
         ) {
             Verdict::Drop(reason) => (Act::Drop, reason),
             Verdict::Reply { reason, rcode: code, truncated, echo } => {
-                let length = write_reply(message, echo, code, truncated);
+                let length = write_reply_with(message, echo, code, truncated, self.policy.options(echo.note));
                 self.note_reply(slot, length, arrival);
                 (Act::Reply, reason)
             }

@@ -1,13 +1,14 @@
 //! The policy: the settings of the filters, compiled once for a reload.
 
 mod cookies;
+mod explain;
 mod limits;
+mod rules;
 
-use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use engine::{Client, ErrorBudget, Layout, Memory, Now, PolicySpec, Verdict, decide};
+use engine::{ErrorBudget, PolicySpec};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use wire::{Checks, Reason};
@@ -15,27 +16,24 @@ use wire::{Checks, Reason};
 use self::limits::LimitRow;
 use crate::lists::{ListRow, list_spec};
 use crate::memory::SharedMemory;
-use crate::udp::grants;
-use crate::wire::{reply, transport};
 use cookies::CookieRow;
+use explain::{ClientRow, Decision, Explanation, Extras, Notes, run};
+use rules::{RuleRow, rule};
 
 #[pyclass(frozen, module = "dataplane")]
 pub struct Policy {
     pub inner: Arc<engine::Policy>,
+    /// Names of the rules, by their places.
+    rules: Vec<String>,
 }
-
-/// Transport, source, the address of ours that was asked, and what the listener allows.
-type ClientRow = (String, (IpAddr, u16), (IpAddr, u16), Vec<String>);
-
-/// Verdict, reason, and the reply if there is one.
-type Decision = (&'static str, &'static str, Option<Cow<'static, [u8]>>);
 
 #[pymethods]
 impl Policy {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python, one for each part of the filters")]
     #[pyo3(signature = (
-        *, zones, pass_all, rate_limits, checks, error_budget, lists=Vec::new(), mirrors=Vec::new(), cookies=None
+        *, zones, pass_all, rate_limits, checks, error_budget, lists=Vec::new(), mirrors=Vec::new(), cookies=None,
+        rules=Vec::new(), memory=None
     ))]
     fn new(
         zones: Vec<Vec<u8>>,
@@ -46,6 +44,8 @@ impl Policy {
         lists: Vec<ListRow>,
         mirrors: Vec<(IpAddr, u16)>,
         cookies: Option<CookieRow>,
+        rules: Vec<RuleRow<'_>>,
+        memory: Option<usize>,
     ) -> PyResult<Self> {
         let spec = PolicySpec {
             zones,
@@ -56,9 +56,11 @@ impl Policy {
             cookies: cookies.map(CookieRow::read).transpose()?,
             lists: lists.into_iter().map(list_spec).collect::<PyResult<_>>()?,
             mirrors: mirrors.into_iter().map(SocketAddr::from).collect(),
+            rules: rules.iter().map(rule).collect::<PyResult<_>>()?,
+            memory,
         };
         let inner = engine::Policy::new(spec).map_err(PyValueError::new_err)?;
-        Ok(Policy { inner: Arc::new(inner) })
+        Ok(Policy { inner: Arc::new(inner), rules: rules.into_iter().map(|rule| rule.name).collect() })
     }
 
     #[getter]
@@ -66,30 +68,36 @@ impl Policy {
         self.inner.mirrors().iter().map(|mirror| (mirror.ip(), mirror.port())).collect()
     }
 
+    /// What the compiled policy takes in memory, about.
+    #[getter]
+    fn memory_size(&self) -> usize {
+        self.inner.bytes()
+    }
+
     #[pyo3(signature = (message, client, *, memory, now))]
     fn decide(&self, message: &[u8], client: ClientRow, memory: &SharedMemory, now: u64) -> PyResult<Decision> {
-        let (word, source, local, allow) = client;
-        let client = Client {
-            address: source.0,
-            port: source.1,
-            local: local.0,
-            local_port: local.1,
-            transport: transport(&word)?,
-            grants: grants(&allow)?,
-            listener: 0,
-            tlvs: &[],
-            server_name: &[],
-        };
-        let words = memory.inner.words();
-        let limits = Layout::read(words).and_then(|layout| layout.limits(words, 0));
-        let limits = limits.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let verdict = decide(&self.inner, &limits, message, &client, Now::new(now, 0));
-        let (act, reason) = verdict.cell();
-        let answer = match verdict {
-            Verdict::Reply { rcode, truncated, echo, .. } => Some(reply(message, echo, rcode, truncated).into()),
-            Verdict::Forward { .. } | Verdict::Drop(_) => None,
-        };
-        Ok((act.label(), reason.label(), answer))
+        let extras = Extras { unix: (now / 1_000_000_000) as u32, ..Extras::default() };
+        Ok(run(self, message, &client, extras, memory, now, &mut ())?.0)
+    }
+
+    #[pyo3(signature = (message, client, *, memory, now, unix, listener=0, tlvs=None, server_name=None))]
+    #[expect(clippy::too_many_arguments, reason = "all by name, as Python gives them")]
+    fn explain(
+        &self,
+        message: &[u8],
+        client: ClientRow,
+        memory: &SharedMemory,
+        now: u64,
+        unix: u32,
+        listener: u16,
+        tlvs: Option<&[u8]>,
+        server_name: Option<&[u8]>,
+    ) -> PyResult<Explanation> {
+        let mut notes = Notes::default();
+        let (tlvs, server_name) = (tlvs.unwrap_or_default(), server_name.unwrap_or_default());
+        let extras = Extras { listener, tlvs, server_name, unix };
+        let (decision, treatment) = run(self, message, &client, extras, memory, now, &mut notes)?;
+        Ok(Explanation::new(decision, treatment, notes, &self.rules))
     }
 }
 
@@ -107,5 +115,6 @@ fn read_checks(choices: &[(String, String)]) -> PyResult<Checks> {
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Explanation>()?;
     module.add_class::<Policy>()
 }
