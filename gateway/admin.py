@@ -5,6 +5,7 @@
     GET  /metrics   Prometheus text
     GET  /status    the gateway's state
     POST /reload    read the configuration anew; 200, or 422 with what is wrong in it
+    /blocks, /top   dynamic blocks and sampled traffic: gateway/admin_blocks.py
 
 Who may ask: on loopback everyone may ask for the first three, and for the others too while no token is configured. All
 else takes `Authorization: Bearer TOKEN`. What loopback may do is not for web pages that an operator's browser has open,
@@ -32,6 +33,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gateway.admin_blocks import ROUTES, Blocking, Handler
 from gateway.settings import AdminSettings
 from gateway.state import GatewayState, Readiness, ReloadReport
 
@@ -61,6 +63,9 @@ class Control(Protocol):
 
     def readiness(self) -> Readiness: ...
 
+    @property
+    def blocking(self) -> Blocking | None: ...
+
     async def reload(self) -> ReloadReport: ...
 
 
@@ -79,6 +84,13 @@ def create_app(control: Control) -> Starlette:
 
         return guarded
 
+    def guard_blocks(handler: Handler) -> Callable[[Request], Any]:
+        async def guarded(request: Request) -> Response:
+            refused = _too_large(request) or _forbidden(request, control.admin, monitoring=False)
+            return refused or await handler(control, request)
+
+        return guarded
+
     async def healthz(_request: Request) -> Response:
         return _json(200, {"alive": True})
 
@@ -92,6 +104,8 @@ def create_app(control: Control) -> Starlette:
     routes = [Route("/healthz", healthz), Route("/readyz", readyz)]
     for path, (method, handler, monitoring) in handlers.items():
         routes.append(Route(path, guard(handler, monitoring), methods=[method]))
+    # A path with several methods is one route each; the last to match half of it says 405.
+    routes += [Route(path, guard_blocks(handler), methods=[method]) for path, method, handler in ROUTES]
     app = Starlette(routes=routes, exception_handlers={404: _no_such, 405: _no_such})
     app.router.redirect_slashes = False
     return app
@@ -120,7 +134,7 @@ def _json(status: int, body: object) -> Response:
 
 
 def _too_large(request: Request) -> Response | None:
-    """No resource takes a body; a small one is ignored, a large one refused unread."""
+    """Few resources take a body; a small one that is not needed is ignored, a large one refused unread."""
     length = request.headers.get("content-length", "0")
     if "transfer-encoding" in request.headers:
         return _json(411, {"error": "send a Content-Length"})

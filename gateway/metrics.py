@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 Row = tuple[Sequence[str], float]
 
 
+class BlockFigures(Protocol):
+    """What is counted of dynamic blocks."""
+
+    @property
+    def detector_seconds(self) -> float: ...
+
+    @property
+    def overflowed(self) -> int: ...
+
+    @property
+    def samples_kept(self) -> int: ...
+
+    @property
+    def hits(self) -> Mapping[tuple[str, str], int]: ...
+
+    def counts(self) -> Sequence[tuple[str, int]]: ...
+
+
 class Source(Protocol):
     """What the metrics are made from."""
 
@@ -37,6 +55,9 @@ class Source(Protocol):
 
     @property
     def limits(self) -> Mapping[str, int]: ...
+
+    @property
+    def block_figures(self) -> BlockFigures | None: ...
 
     @property
     def serial(self) -> int: ...
@@ -73,6 +94,8 @@ class GatewayCollector(Collector):
         if self._source.memory is not None:
             yield from _memory(self._source.memory, self._source.slots, self._source.limits)
         yield from _policy(self._source)
+        if self._source.block_figures is not None:
+            yield from _blocks(self._source.block_figures)
         yield from _workers(processes)
         yield from _ingress([process for process in processes if process.role == "ingress"])
         for process in processes:
@@ -164,6 +187,26 @@ def _policy(source: Source) -> Iterator[Metric]:
     yield gauge(
         "policy_last_reload_ok", "Whether the last reload was taken into use.", [], [((), source.last_reload_ok)]
     )
+
+
+def _blocks(figures: BlockFigures) -> Iterator[Metric]:
+    yield gauge("policy_blocks", "Dynamic blocks, by action.", ["action"], (([a], n) for a, n in figures.counts()))
+    yield counter(
+        "policy_blocked",
+        "Messages that dynamic blocks stopped, by the rule that set the block (or `operator`).",
+        ["rule", "action"],
+        (([rule, action], count) for (rule, action), count in figures.hits.items()),
+    )
+    yield counter(
+        "policy_blocks_overflowed",
+        "Findings that had no place among the blocks: filters.blocks.most is too small.",
+        [],
+        [((), figures.overflowed)],
+    )
+    yield counter(
+        "policy_samples", "Samples that the detectors looked at, of all workers.", [], [((), figures.samples_kept)]
+    )
+    yield counter("policy_detector_seconds", "Time that the detectors took.", [], [((), figures.detector_seconds)])
 
 
 def _workers(processes: Sequence[ProcessState]) -> Iterator[Metric]:

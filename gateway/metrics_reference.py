@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from prometheus_client.core import Metric
 
 from dataplane import SharedMemory
+from gateway.blocks.keeper import BlockKeeper
 from gateway.metrics import GatewayCollector
+from gateway.settings import GatewaySettings
 from gateway.state import ProcessState
 
 _HEAD = """\
@@ -54,6 +56,7 @@ _TAIL = """\
 | `kind` | {kinds} |
 | `state` of cookies | `none`; `client`: a client's first; `valid`; `expired`: too old; `bad`: not ours, or another's |
 | `process` | `supervisor`, `ingress-0` and on, `transfer` |
+| `rule`, `action` | the names of `[[filters.dynamic_blocks]]`, or `operator`; `warn`, `truncate`, `drop` |
 | `limit` | the name of the rate limit, or else its place among `[[filters.rate_limits]]`, from 0 |
 | `backend`, `tunnel`, `primary` | the names in the configuration |
 | `forwarder` | its `listen` address |
@@ -91,6 +94,7 @@ class _Idle:
 
     def __init__(self) -> None:
         self.memory: SharedMemory | None = SharedMemory.create(1, 1024)
+        self.block_figures = BlockKeeper(GatewaySettings(version=1), None, lambda _name, _fields: None)
 
     def processes(self) -> Sequence[ProcessState]:
         """The transfer process, with an exit that did nothing: without it the exit's families would be left out."""

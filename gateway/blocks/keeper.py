@@ -104,6 +104,16 @@ class BlockKeeper:
             self._table.dirty = not self._store.save(self._table.list(), self._table.next_number)
             self._saved = self._table.serial
 
+    @property
+    def overflowed(self) -> int:
+        """Findings that found no place in a full table."""
+        return self._table.overflowed
+
+    @property
+    def samples_kept(self) -> int:
+        """Samples that were looked at."""
+        return self.traffic.seen
+
     # The operator.
 
     def list(self) -> BlockList:

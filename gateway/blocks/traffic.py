@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
+import dns.rcode
+import dns.rdatatype
 
 from dataplane import SampleTally
 from filters.detectors import show_name
 from filters.names import zone_wire
 from filters.settings import FilterSettings
+from gateway.blocks.values import BackendRate, Row, Sampled, Share
 
 ONE = SampleTally.ONE
 SECONDS = 60
@@ -23,51 +25,6 @@ _KEPT = 64
 
 View = Literal["clients", "prefixes", "names", "suffixes", "total"]
 Counts = Mapping[str, int]
-
-
-class Row(Struct, frozen=True, kw_only=True):
-    """One subject: messages a second, by what became of them. Rates are estimates from samples."""
-
-    subject: str
-    queries: float
-    answers: float
-    share: float
-    """Of all queries."""
-
-    answer_bytes: float
-    malformed: float
-    blocked: float
-    nxdomain: float
-
-
-class Share(Struct, frozen=True, kw_only=True):
-    """One value of a kind, a second, and its share of the kind. `value` is as the data plane calls it."""
-
-    value: str
-    rate: float
-    share: float
-
-
-class SlowBackend(Struct, frozen=True, kw_only=True):
-    """Answers a second of a backend, and the milliseconds that they took on average."""
-
-    slot: int
-    rate: float
-    milliseconds: float
-
-
-class Sampled(Struct, frozen=True, kw_only=True):
-    """The traffic of the last `seconds`. `samples` is what all of it is estimated from."""
-
-    seconds: int
-    samples: int
-    queries: float
-    answers: float
-    query_bytes: float
-    answer_bytes: float
-    rows: dict[str, tuple[Row, ...]]
-    shares: dict[str, tuple[Share, ...]]
-    backends: tuple[SlowBackend, ...]
 
 
 class Traffic:
@@ -103,8 +60,11 @@ class Traffic:
         self.seen += sum(samples for _, samples, _ in second["total"])
         self._ring.append(second)
 
-    def last(self, seconds: int, most: int) -> Sampled:
-        """What was seen in the last seconds; `most` subjects of each view and values of each kind."""
+    def last(self, seconds: int, most: int, backends: Mapping[int, str]) -> Sampled:
+        """What was seen in the last seconds; `most` subjects of each view and values of each kind.
+
+        `backends` are the names of the backends by their slots.
+        """
         past = list(self._ring)[-seconds:]
         length = max(1, len(past))
         total, samples = _sum(past, "total").get("", ({}, 0))
@@ -121,7 +81,7 @@ class Traffic:
             shares={
                 kind: _shares(total, f"{kind}:", length, most) for kind in ("qtype", "rcode", "reason", "transport")
             },
-            backends=_backends(total, length),
+            backends=_backends(total, length, backends),
         )
 
 
@@ -167,15 +127,25 @@ def _rows(sums: Mapping[str, tuple[Counts, int]], seconds: int, queries: float, 
 def _shares(total: Counts, kind: str, seconds: int, most: int) -> tuple[Share, ...]:
     values = {counter.removeprefix(kind): count / ONE for counter, count in total.items() if counter.startswith(kind)}
     whole = sum(values.values())
-    shares = [Share(value=value, rate=n / seconds, share=n / whole) for value, n in values.items() if whole]
+    shares = [
+        Share(value=_words(kind, value), rate=n / seconds, share=n / whole) for value, n in values.items() if whole
+    ]
     return tuple(sorted(shares, key=lambda share: (-share.rate, share.value))[:most])
 
 
-def _backends(total: Counts, seconds: int) -> tuple[SlowBackend, ...]:
+def _backends(total: Counts, seconds: int, names: Mapping[int, str]) -> tuple[BackendRate, ...]:
     found = []
     for counter, count in total.items():
         if counter.startswith("backend:") and count:
             slot = int(counter.removeprefix("backend:"))
             latency = total.get(f"latency:{slot}", 0) / count / 1000
-            found.append(SlowBackend(slot=slot, rate=count / ONE / seconds, milliseconds=latency))
+            name = names.get(slot, f"slot {slot}")
+            found.append(BackendRate(name=name, rate=count / ONE / seconds, milliseconds=latency))
     return tuple(sorted(found, key=lambda backend: -backend.milliseconds))
+
+
+def _words(kind: str, value: str) -> str:
+    """A type or RCODE as the field writes it."""
+    if kind == "qtype:":
+        return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(int(value)))
+    return dns.rcode.to_text(dns.rcode.Rcode(int(value))) if kind == "rcode:" else value

@@ -55,3 +55,65 @@ class BlockList(Struct, frozen=True, kw_only=True):
     blocks: tuple[Block, ...]
     most: int
     overflowed: int
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One subject: messages a second, by what became of them. Rates are estimates from samples."""
+
+    subject: str
+    queries: float
+    answers: float
+    share: float
+    """Of all queries."""
+
+    answer_bytes: float
+    malformed: float
+    blocked: float
+    nxdomain: float
+
+
+class Share(Struct, frozen=True, kw_only=True):
+    """One value of a kind, a second, and its share of the kind. `value` is a type, an RCODE, verdict and reason, or
+    a transport."""
+
+    value: str
+    rate: float
+    share: float
+
+
+class BackendRate(Struct, frozen=True, kw_only=True):
+    """Answers a second of a backend, and the milliseconds that they took on average."""
+
+    name: str
+    rate: float
+    milliseconds: float
+
+
+class Sampled(Struct, frozen=True, kw_only=True):
+    """The traffic of the last `seconds`. `samples` is what all of it is estimated from."""
+
+    seconds: int
+    samples: int
+    queries: float
+    answers: float
+    query_bytes: float
+    answer_bytes: float
+    rows: dict[str, tuple[Row, ...]]
+    shares: dict[str, tuple[Share, ...]]
+    backends: tuple[BackendRate, ...]
+
+
+class LimitRate(Struct, frozen=True, kw_only=True):
+    """Queries a second over a rate limit, counted exactly."""
+
+    name: str
+    rate: float
+
+
+class Top(Struct, frozen=True, kw_only=True):
+    """What `GET /top` answers. Names from packets are escaped as in zone files; the rest is our own text."""
+
+    sampled: Sampled
+    limits: tuple[LimitRate, ...]
+    blocks: tuple[Block, ...]
+    blocks_in_all: int

@@ -15,6 +15,8 @@ _COMMANDS = {
     "init": "gateway.cli.files:init",
     "status": "gateway.cli.control:status",
     "reload": "gateway.cli.control:reload",
+    "top": "gateway.cli.top:top",
+    "blocks": "gateway.cli.blocks:blocks",
     "exit": "gateway.cli.exits:exit_command",
     "exit-key": "gateway.cli.exits:exit_key",
     "cookie-secret": "gateway.cli.secrets:cookie_secret",

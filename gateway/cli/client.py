@@ -40,11 +40,27 @@ class AdminClient:
         """
         return self._ask("POST", path)
 
-    def _ask(self, method: str, path: str) -> bytes:
+    def post_json(self, path: str, body: bytes) -> bytes:
+        """The body of a POST with JSON; of what is refused too (see `refusal`).
+
+        Raises:
+            UnreachableError: as with `get`.
+        """
+        return self._ask("POST", path, body)
+
+    def delete(self, path: str) -> bytes:
+        """The body of a DELETE; of what is refused too (see `refusal`).
+
+        Raises:
+            UnreachableError: as with `get`.
+        """
+        return self._ask("DELETE", path, None, missing=True)
+
+    def _ask(self, method: str, path: str, sent: bytes | None = None, *, missing: bool = False) -> bytes:
         headers = {"Authorization": f"Bearer {self._token.reveal()}"} if self._token is not None else {}
         connection = http.client.HTTPConnection(str(self._endpoint.address), self._endpoint.port, timeout=_TIMEOUT)
         try:
-            connection.request(method, path, headers=headers)
+            connection.request(method, path, body=sent, headers=headers)
             response = connection.getresponse()
             body = response.read(_LARGEST)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -52,9 +68,17 @@ class AdminClient:
             raise UnreachableError(f"no answer at http://{self._endpoint}: {reason}; is it running?") from None
         finally:
             connection.close()
-        if response.status not in {200, 422, 503}:
+        if response.status not in {200, 422, 503} and not (missing and response.status == 404):
             raise UnreachableError(f"http://{self._endpoint} answers {response.status}: {_reason(body)}")
         return body
+
+
+def refusal(body: bytes) -> str | None:
+    """Why something was refused, from the answer; None if it was done."""
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def reachable(address: Endpoint) -> Endpoint:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from dataplane import SharedMemory
     from gateway.admin import AdminServer
+    from gateway.blocks.keeper import BlockKeeper
 
 GRACE = 10.0
 """Seconds that a drain may take to answer what is in flight."""
@@ -120,6 +121,20 @@ class Supervisor:
         return self._planner.limits
 
     @property
+    def block_figures(self) -> BlockKeeper | None:
+        """What is counted of dynamic blocks."""
+        return None if self.blocking is None else self.blocking.keeper
+
+    def over_limits(self) -> Mapping[str, int]:
+        """Queries over each rate limit since the start."""
+        memory = self.memory
+        return {} if memory is None else {name: memory.over_limit(slot) for name, slot in self.limits.items()}
+
+    def backend_names(self) -> Mapping[int, str]:
+        """The backends by their places in the shared memory."""
+        return {slot: name for name, slot in self.slots.items()}
+
+    @property
     def event_counts(self) -> Mapping[str, int]:
         """How often each event came."""
         return self._events.counts
@@ -190,7 +205,7 @@ class Supervisor:
 
         directory = state_directory(self.settings.state, self._path)
         keeper = BlockKeeper(self.settings, directory, self._events.emit)
-        self.blocking = Blocking(keeper, self._children)
+        self.blocking = Blocking(keeper, self._children, self)
         task = asyncio.create_task(self.blocking.run(), name="blocks")
         task.add_done_callback(self._on_life_end)
         self._looking = task

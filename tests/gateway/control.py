@@ -8,9 +8,11 @@ from copy import deepcopy
 from prometheus_client import CollectorRegistry
 
 from dataplane import SharedMemory
+from gateway.blocks.keeper import BlockKeeper
 from gateway.metrics import create_registry
-from gateway.settings import AdminSettings
+from gateway.settings import AdminSettings, GatewaySettings
 from gateway.state import GatewayState, ProcessState, Readiness, ReloadReport
+from gateway.supervisor.blocking import Blocking
 from gateway.supervisor.readiness import judge
 
 WORKER = {
@@ -92,12 +94,21 @@ class Still:
         self.memory: SharedMemory | None = SharedMemory.create(1, 1024)
         self.slots = {"ns-a": 0, "ns-b": 1}
         self.limits = {"floods": 0, "1": 1}
+        keeper = BlockKeeper(GatewaySettings(version=1), None, lambda _name, _fields: None)
+        self.block_figures: BlockKeeper | None = keeper
+        self.blocking: Blocking | None = Blocking(keeper, [], self)
         self.event_counts = {"gateway.ready": 1}
         self.listening = listening
         self.reloads = 0
         self.report = ReloadReport(ok=True, changed=("filters.zones[0]",))
         self.registry: CollectorRegistry = create_registry(self)
         self.running = [process("ingress-0", "ingress", WORKER), process("transfer", "transfer", TRANSFER)]
+
+    def over_limits(self) -> Mapping[str, int]:
+        return dict.fromkeys(self.limits, 0)
+
+    def backend_names(self) -> Mapping[int, str]:
+        return {slot: name for name, slot in self.slots.items()}
 
     def processes(self) -> Sequence[ProcessState]:
         return self.running

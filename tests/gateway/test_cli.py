@@ -19,7 +19,7 @@ from tests.gateway.configs import FULL, KEY_32, PLANTED
 from tests.gateway.running import Running
 from tests.support.peers import free_port
 
-COMMANDS = ["run", "check", "init", "status", "reload", "exit", "exit-key", "cookie-secret", "lab"]
+COMMANDS = ["run", "check", "init", "status", "reload", "top", "blocks", "exit", "exit-key", "cookie-secret", "lab"]
 
 
 opened = os.open
