@@ -127,13 +127,12 @@ impl<M: Memory> StreamRelay<M> {
         }
     }
 
+    /// Close a connection of a proxy for what is no header. It is no sample: one mistake of a proxy must not block all
+    /// its clients.
     fn turn_away(&mut self, token: Token, fault: Fault, now: u64) {
         let reason = fault.reason();
         self.tally.received(1);
         self.tally.verdict(Act::Drop, reason);
-        if let Some(client) = self.clients.get(token) {
-            self.samples.query(&client.peer, Act::Drop, reason, &[]);
-        }
         let ending = if reason == Reason::ProxyMissing { Ending::ProxyMissing } else { Ending::ProxyMalformed };
         self.close(token, ending, now);
     }
