@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import tomllib
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -13,9 +15,11 @@ from gateway import ipc
 from gateway.admin import LONGEST_BODY, create_app
 from gateway.blocks.values import Block, BlockList, Top
 from gateway.cli.traffic import page, show_blocks
+from gateway.config import load_tree
 from gateway.settings import AdminSettings
 from proxy.values import Secret
 from tests.filters.sampling import Answer, Query, batch
+from tests.gateway.configs import INGRESS
 from tests.gateway.control import Still
 
 TOKEN = AdminSettings(token=Secret("planted-token"))
@@ -157,3 +161,16 @@ async def test_limits_over_are_counted_exactly() -> None:
     answer = await ask(still, "GET", "/top")
     top = msgspec.json.decode(answer.content, type=Top)
     assert [(limit.name, limit.rate) for limit in top.limits] == [("floods", 30.0)]
+
+
+def test_the_example_of_the_documentation_is_a_configuration() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "blocks.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    tree = tomllib.loads(INGRESS + example)
+    settings = load_tree("docs/blocks.md", tree)
+    assert [rule.name for rule in settings.filters.dynamic_blocks] == [
+        "malformed",
+        "nxdomain",
+        "any-flood",
+        "water-torture",
+    ]
