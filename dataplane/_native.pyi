@@ -334,6 +334,25 @@ class UdpRelay:
             ValueError: `allow` has other words than transfer, notify and update.
         """
 
+    def set_proxies(
+        self,
+        listener: int,
+        accept: str,
+        proxies: list[tuple[str, int]],
+        *,
+        required: bool,
+        idle: float,
+        sessions: int,
+    ) -> None:
+        """Expect the clients of a listener to come by `proxies` (address and prefix bits), with the header `accept`:
+        "v2" or "spp" before each datagram, "spectrum" once, where `sessions` clients are remembered until they were
+        idle for `idle` seconds; "off" ends it. What else comes is dropped if `required`.
+
+        Raises:
+            IndexError: there is no such listener.
+            ValueError: a word, prefix or time that is none.
+        """
+
     def add_socket(self, fd: int, ipv6: bool) -> int:
         """Add a socket towards the backends of a family; returns its number for `backend_ready`."""
 

@@ -33,6 +33,7 @@ class UdpIngress:
         self._loop = asyncio.get_running_loop()
         self._silent = silent
         self._listeners: list[socket.socket] = []
+        self._doors: dict[int, int] = {}  # the relay's number of each listener of the settings
         self._backend_sockets = open_backend_sockets(settings)
         self.relay = UdpRelay(
             memory=memory,
@@ -56,8 +57,10 @@ class UdpIngress:
                 listener = settings.listeners[item.listener]
                 host, port = item.socket.getsockname()[:2]
                 number = self.relay.add_listener(item.socket.fileno(), host, port, allow=list(listener.allow))
+                self._doors[item.listener] = number
                 self._listeners.append(item.socket)
                 self._loop.add_reader(item.socket, self.relay.listener_ready, number)
+        self._take_proxies(settings)
         self._tick()
 
     def reload(self, settings: IngressSettings, slots: Mapping[str, int], policy: Policy) -> None:
@@ -71,6 +74,19 @@ class UdpIngress:
             self._watch(self.relay.add_socket(item.fileno(), item.family == socket.AF_INET6))
         self._take_policy(policy)
         self.relay.set_backends(backend_list(settings.backends, slots, "udp"))
+        self._take_proxies(settings)
+
+    def _take_proxies(self, settings: IngressSettings) -> None:
+        for listener, number in self._doors.items():
+            header = settings.listeners[listener].proxy_protocol
+            self.relay.set_proxies(
+                number,
+                header.over_udp,
+                [(str(network.prefix.network_address), network.prefix.prefixlen) for network in header.from_],
+                required=header.required,
+                idle=header.session_ttl,
+                sessions=header.sessions,
+            )
 
     def _take_policy(self, policy: Policy) -> None:
         self._mirrors.open(to.version for to, _ in policy.mirrors)

@@ -58,6 +58,8 @@ labelled! {
         AnswersWithoutCookie = "answers-without-cookie",
         /// Answers that with the cookie were too long for the client, which got TC.
         AnswersCutForCookie = "answers-cut-for-cookie",
+        /// Clients of Spectrum that had to make room for others.
+        ProxySessionsEvicted = "proxy-sessions-evicted",
         BackendConnects = "backend-connects",
         BackendConnectErrors = "backend-connect-errors",
         BackendConnectionsLost = "backend-connections-lost",

@@ -125,7 +125,7 @@ impl Flood {
             let local = (self.bits < 32 || !self.sources.is_unspecified())
                 .then_some(Local { address: address.into(), interface: 0 });
             messages.push(Outgoing { to: SocketAddr::V4(self.target), local, first: slot, pieces: 1 });
-            pieces.push((slot, length));
+            pieces.push((slot, sys::HEADROOM, length));
         }
         // A full socket buffer, or the ICMP answer to an earlier one: this batch is not sent, the next one may be.
         sys::send(fd, buffers, &messages, &pieces).unwrap_or(0) as u64

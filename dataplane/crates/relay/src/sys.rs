@@ -21,6 +21,9 @@ pub use mapping::Mapping;
 /// Datagrams of one batch. More gain nothing: the cost of the call is spread thin by then.
 pub const BATCH: usize = 64;
 
+/// Bytes before each received datagram, for the header of a proxy.
+pub const HEADROOM: usize = wire::proxy::HEADROOM;
+
 /// Segments that one message may carry (UDP_MAX_SEGMENTS of older kernels).
 pub const MAX_SEGMENTS: usize = 64;
 
@@ -161,7 +164,7 @@ pub struct Arrival {
     pub local: Option<Local>,
 }
 
-/// Buffers for one batch, and what came into them.
+/// Buffers for one batch, and what came into them. Before each datagram is room for a header.
 pub struct Buffers {
     bytes: Box<[u8]>,
     stride: usize,
@@ -174,7 +177,7 @@ impl Buffers {
     /// Room for 64 datagrams of up to `capacity` bytes, and `slack` bytes behind each that a reply may use.
     pub fn new(capacity: usize, slack: usize) -> Self {
         // Three cache lines beyond a round number: else all headers would share one set of the cache.
-        let stride = (capacity + slack).next_multiple_of(64) + 192;
+        let stride = (HEADROOM + capacity + slack).next_multiple_of(64) + 192;
         // SAFETY: all zeroes is a valid sockaddr_storage.
         let name: libc::sockaddr_storage = unsafe { mem::zeroed() };
         Buffers {
@@ -186,8 +189,13 @@ impl Buffers {
         }
     }
 
-    /// The whole buffer of one datagram, with its slack.
+    /// The buffer of one datagram, with its slack.
     pub fn slot(&mut self, index: usize) -> &mut [u8] {
+        &mut self.whole(index)[HEADROOM..]
+    }
+
+    /// The same with the room before it: what was received begins at [`HEADROOM`].
+    pub fn whole(&mut self, index: usize) -> &mut [u8] {
         let start = index * self.stride;
         &mut self.bytes[start..start + self.stride]
     }
@@ -205,7 +213,7 @@ impl Buffers {
         for index in 0..BATCH {
             vectors[index] = libc::iovec {
                 // SAFETY: the slot lies within `bytes`.
-                iov_base: unsafe { base.add(index * self.stride) }.cast(),
+                iov_base: unsafe { base.add(index * self.stride + HEADROOM) }.cast(),
                 iov_len: self.capacity,
             };
             let header = &mut headers[index].msg_hdr;
@@ -250,8 +258,8 @@ pub struct Outgoing {
     pub pieces: usize,
 }
 
-/// A piece: the slot that the datagram stands in, and its length.
-pub type Piece = (usize, usize);
+/// A piece: the slot that the datagram stands in, where in the whole of it, and its length.
+pub type Piece = (usize, usize, usize);
 
 /// One `sendmmsg` that does not wait, for up to 64 messages.
 ///
@@ -270,8 +278,8 @@ pub fn send(fd: RawFd, buffers: &Buffers, messages: &[Outgoing], pieces: &[Piece
         )
     };
     assert!(messages.len() <= BATCH && pieces.len() <= BATCH, "a batch is at most 64 datagrams");
-    for (vector, &(slot, length)) in vectors.iter_mut().zip(pieces) {
-        let start = slot * buffers.stride;
+    for (vector, &(slot, start, length)) in vectors.iter_mut().zip(pieces) {
+        let start = slot * buffers.stride + start;
         let datagram = &buffers.bytes[start..start + length];
         *vector = libc::iovec { iov_base: datagram.as_ptr().cast_mut().cast(), iov_len: length };
     }
@@ -282,7 +290,7 @@ pub fn send(fd: RawFd, buffers: &Buffers, messages: &[Outgoing], pieces: &[Piece
         let own = &mut vectors[message.first..message.first + message.pieces];
         header.msg_iov = own.as_mut_ptr();
         header.msg_iovlen = own.len() as _;
-        let segment = (message.pieces > 1).then(|| pieces[message.first].1 as u16);
+        let segment = (message.pieces > 1).then(|| pieces[message.first].2 as u16);
         write_control(header, &mut controls[index], message.local, segment);
     }
     // SAFETY: every header points to memory that outlives the call; the datagrams are only read.

@@ -10,7 +10,9 @@ use pyo3::types::PyBytes;
 use relay::backends::{Backend, Header};
 use relay::sys;
 use relay::tally::Tally;
+use relay::udp::proxies::{Placing, Proxies};
 use relay::udp::{self, BackendSocket, Bounds, Listener};
+use sets::PrefixSet;
 use wire::Transport;
 use wire::proxy::Protocol;
 
@@ -54,6 +56,28 @@ impl UdpRelay {
     fn add_listener(&mut self, fd: i32, address: IpAddr, port: u16, allow: Vec<String>) -> PyResult<usize> {
         let address = SocketAddr::new(address, port);
         Ok(self.relay.add_listener(Listener { fd, address, grants: grants(&allow)? }))
+    }
+
+    /// The proxies by which the clients of a listener come, and what they send.
+    #[pyo3(signature = (listener, accept, proxies, *, required, idle, sessions))]
+    fn set_proxies(
+        &mut self,
+        listener: usize,
+        accept: &str,
+        proxies: Vec<(IpAddr, u8)>,
+        required: bool,
+        idle: f64,
+        sessions: usize,
+    ) -> PyResult<()> {
+        check_number("listener", listener, self.relay.listeners())?;
+        let placing = match accept {
+            "spectrum" => Some(Placing::Once { idle: nanoseconds(idle)?, sessions }),
+            word => protocol(word)?.map(Placing::Each),
+        };
+        let known = PrefixSet::new(proxies.into_iter().map(|(address, bits)| (address, bits, 0)))
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        self.relay.set_proxies(listener, placing.map(|placing| Proxies::new(known, required, placing)));
+        Ok(())
     }
 
     fn add_socket(&mut self, fd: i32, ipv6: bool) -> usize {

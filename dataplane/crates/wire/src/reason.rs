@@ -102,6 +102,8 @@ crate::labelled! {
         ProxyMissing = "proxy-missing",
         /// A header that is cut, of an unknown version, command or family, or whose lengths or checksum do not hold.
         ProxyMalformed = "proxy-malformed",
+        /// A header alone, which says who the messages that follow are from. There is nothing to answer.
+        ProxySession = "proxy-session",
 
         // The policy.
         /// No served zone has this name.

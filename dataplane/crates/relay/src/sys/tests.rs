@@ -76,7 +76,7 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
         let found = collect(&server, &mut buffers, 1);
         assert_eq!(found[0].0.local.map(|local| local.address), Some(asked.ip()));
         let answer = Outgoing { to: from, local: found[0].0.local, first: 0, pieces: 1 };
-        assert_eq!(send(server.as_raw_fd(), &buffers, &[answer], &[(0, 8)]).unwrap(), 1);
+        assert_eq!(send(server.as_raw_fd(), &buffers, &[answer], &[(0, HEADROOM, 8)]).unwrap(), 1);
         assert_eq!(collect(&client, &mut buffers, 1)[0].0.from, asked);
     }
 }
@@ -89,12 +89,12 @@ fn a_message_of_several_pieces_arrives_as_datagrams() {
         for slot in 0..BATCH {
             buffers.slot(slot).fill(slot as u8);
         }
-        let mut pieces: Vec<Piece> = (0..BATCH).rev().map(|slot| (slot, 100)).collect();
-        pieces[BATCH - 1].1 = 40;
+        let mut pieces: Vec<Piece> = (0..BATCH).rev().map(|slot| (slot, HEADROOM, 100)).collect();
+        pieces[BATCH - 1].2 = 40;
         let message = Outgoing { to, local: None, first: 0, pieces: BATCH };
         assert_eq!(send(sender.as_raw_fd(), &buffers, &[message], &pieces).unwrap(), 1);
         let found = collect(&socket, &mut Buffers::new(512, 0), BATCH);
-        let expected: Vec<_> = pieces.iter().map(|&(slot, length)| vec![slot as u8; length]).collect();
+        let expected: Vec<_> = pieces.iter().map(|&(slot, _, length)| vec![slot as u8; length]).collect();
         assert_eq!(found.into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>(), expected);
     }
 }

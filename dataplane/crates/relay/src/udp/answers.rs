@@ -7,13 +7,15 @@ use std::cmp::Reverse;
 use std::os::fd::RawFd;
 
 use engine::{BackendCount, Io, Memory};
+use wire::proxy::{SPP_LENGTH, parse_spp};
 use wire::{Reason, Transport, check_answer};
 
+use super::flows::Via;
 use super::sending::{self, Datagram};
 use super::{BackendSocket, ROUNDS, UdpRelay};
 use crate::backends::Outcome;
 use crate::cookies;
-use crate::sys::{self, Arrival, BATCH};
+use crate::sys::{self, Arrival, BATCH, HEADROOM};
 
 /// An answer on its way to a client.
 #[derive(Clone, Copy)]
@@ -78,28 +80,54 @@ impl<M: Memory> UdpRelay<M> {
 
     /// Find the query that an answer belongs to, end its flow, and give the answer the client's ID.
     fn match_answer(&mut self, socket: usize, slot: usize, arrival: &Arrival, now: u64) -> Result<Return, Reason> {
-        let message = &mut self.answers.slot(slot)[..arrival.length];
-        let answer = check_answer(message)?;
+        let (start, end) = (HEADROOM + self.header_before(socket, slot, arrival), HEADROOM + arrival.length);
+        let whole = self.answers.whole(slot);
+        let answer = check_answer(&whole[start..end])?;
         let flow = self.flows.get(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
         if flow.backend_address != arrival.from {
             return Err(Reason::AnswerWrongSource);
+        }
+        if flow.via.told && self.flows.detour(socket, answer.id).is_none_or(|d| d.header != whole[HEADROOM..start]) {
+            return Err(Reason::AnswerWrongHeader);
         }
         // An error may come without the question, as from a server that could not read it.
         let without_question = answer.question.is_none() && answer.rcode != 0;
         if !without_question && self.fingerprints.of(answer.question.as_ref()) != flow.question {
             return Err(Reason::AnswerWrongQuestion);
         }
-        let flow = self.flows.remove(socket, answer.id).ok_or(Reason::AnswerUnknownId)?;
-        message[..2].copy_from_slice(&flow.client_id.to_be_bytes());
-        self.samples.answer(flow.client.ip(), Transport::Udp, flow.backend, (flow.sent, now), message);
-        let (length, lack) = cookies::finish(self.answers.slot(slot), arrival.length, &flow.treatment);
+        let id = answer.id;
+        let detour = if flow.via == Via::default() { None } else { self.flows.detour(socket, id).copied() };
+        let flow = self.flows.remove(socket, id).ok_or(Reason::AnswerUnknownId)?;
+        whole[start..start + 2].copy_from_slice(&flow.client_id.to_be_bytes());
+        self.samples.answer(flow.client.ip(), Transport::Udp, flow.backend, (flow.sent, now), &whole[start..end]);
+        let (length, lack) = cookies::finish(&mut whole[start..], end - start, &flow.treatment);
         if let Some(lack) = lack {
             self.tally.io(lack, 1);
         }
+        let mut datagram = Datagram { to: flow.client, local: flow.local, slot, start, length };
+        if let Some(detour) = detour {
+            detour.take(&flow.via, whole, &mut datagram);
+        }
         self.tally.backend(flow.backend, BackendCount::Answers);
         self.ended(&flow, Outcome::Answered);
-        let datagram = Datagram { to: flow.client, local: flow.local, slot, length };
         Ok(Return { listener: flow.listener, datagram })
+    }
+
+    /// Bytes of the SPP header before an answer. Its mark may as well be an ID, so it counts only if a query waits for such an answer.
+    #[inline]
+    fn header_before(&mut self, socket: usize, slot: usize, arrival: &Arrival) -> usize {
+        if !self.flows.has_detours() {
+            return 0;
+        }
+        let datagram = &self.answers.slot(slot)[..arrival.length];
+        match (parse_spp(datagram), datagram.get(SPP_LENGTH..SPP_LENGTH + 2)) {
+            (Ok(Some(_)), Some(&[high, low])) => {
+                let flow = self.flows.get(socket, u16::from_be_bytes([high, low]));
+                let told = flow.is_some_and(|flow| flow.via.told && flow.backend_address == arrival.from);
+                if told { SPP_LENGTH } else { 0 }
+            }
+            _ => 0,
+        }
     }
 
     /// Count the ICMP errors that wait at a socket, each to the backend whose datagram was lost. Returns whether there were any.

@@ -11,7 +11,9 @@
 use std::net::SocketAddr;
 
 use engine::Treatment;
+use wire::proxy::SPP_LENGTH;
 
+use super::sending::Datagram;
 use crate::ids::Ids;
 use crate::sys::Local;
 
@@ -20,10 +22,43 @@ const NONE: u32 = u32::MAX;
 /// IDs tried before a socket counts as full. With half of all IDs taken, eight fail once in 256 times.
 const TRIES: usize = 8;
 
+/// Whether a query came by way of a proxy, or left with a header that comes back. Then the table has a [`Detour`] for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Via {
+    pub proxy: bool,
+    /// An SPP header stands before the answer to the proxy.
+    pub returns: bool,
+    /// An SPP header stands before the answer of the backend.
+    pub told: bool,
+}
+
+/// What few flows have: the proxy that the answer goes to, and the SPP header, which is the same on both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct Detour {
+    pub proxy: SocketAddr,
+    pub header: [u8; SPP_LENGTH],
+}
+
+impl Detour {
+    /// Send an answer this way, behind its header where the proxy wants that. `whole` is the slot that it stands in.
+    pub fn take(&self, via: &Via, whole: &mut [u8], answer: &mut Datagram) {
+        if via.proxy {
+            answer.to = self.proxy;
+        }
+        if via.returns {
+            let start = answer.start - SPP_LENGTH;
+            whole[start..answer.start].copy_from_slice(&self.header);
+            answer.start = start;
+            answer.length += SPP_LENGTH;
+        }
+    }
+}
+
 /// A query that left for a backend.
 #[derive(Clone, Copy, Debug)]
 pub struct Flow {
     pub client: SocketAddr,
+    pub via: Via,
     pub local: Option<Local>,
     pub listener: usize,
     /// The backend socket that it left by.
@@ -56,6 +91,8 @@ const EMPTY: List = List { oldest: NONE, newest: NONE };
 
 pub struct Flows {
     entries: Vec<Entry>,
+    /// At the places of the entries; empty until one is needed.
+    detours: Vec<Detour>,
     free: Vec<u32>,
     capacity: usize,
     by_id: Vec<Box<[u32]>>,
@@ -71,6 +108,7 @@ impl Flows {
     pub fn new(capacity: usize, sockets: usize, backends: usize) -> Self {
         Flows {
             entries: Vec::new(),
+            detours: Vec::new(),
             free: Vec::new(),
             capacity,
             // Zero means none, so that the kernel need not back untouched pages.
@@ -143,10 +181,32 @@ impl Flows {
         Err(Full)
     }
 
+    /// Note the detour of a flow that was just added.
+    pub fn set_detour(&mut self, socket: usize, id: u16, detour: Detour) {
+        let Some(index) = self.index(socket, id) else { return };
+        if self.detours.len() <= index {
+            self.detours.resize(self.entries.len(), detour);
+        }
+        self.detours[index] = detour;
+    }
+
+    /// The detour of a flow whose `via` says that it has one.
+    pub fn detour(&self, socket: usize, id: u16) -> Option<&Detour> {
+        self.detours.get(self.index(socket, id)?)
+    }
+
+    /// Whether any flow has had a detour.
+    pub fn has_detours(&self) -> bool {
+        !self.detours.is_empty()
+    }
+
+    fn index(&self, socket: usize, id: u16) -> Option<usize> {
+        self.by_id[socket][usize::from(id)].checked_sub(1).map(|index| index as usize)
+    }
+
     /// The flow that waits on `socket` for an answer with this ID.
     pub fn get(&self, socket: usize, id: u16) -> Option<&Flow> {
-        let index = self.by_id[socket][usize::from(id)].checked_sub(1)?;
-        Some(&self.entries[index as usize].flow)
+        Some(&self.entries[self.index(socket, id)?].flow)
     }
 
     pub fn remove(&mut self, socket: usize, id: u16) -> Option<Flow> {
@@ -190,6 +250,7 @@ mod tests {
         let address = SocketAddr::from(([192, 0, 2, 1], 5353));
         Flow {
             client: address,
+            via: Via::default(),
             local: None,
             listener: 0,
             socket,

@@ -12,8 +12,11 @@
 
 mod answers;
 pub mod flows;
+mod headers;
+pub mod proxies;
 mod queries;
 mod sending;
+mod sessions;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -21,6 +24,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use engine::{BACKEND_SLOTS, BackendCount, Blocks, Grants, Io, Memory, Policy};
+use wire::proxy::V2_MAX;
 use wire::{COOKIE_OPTION, REPLY_EXTRA, Reason, UDP_MAX};
 
 use crate::backends::{Backend, Backends, Outcome};
@@ -31,6 +35,7 @@ use crate::sys::{Arrival, BATCH, Buffers};
 use crate::tally::Tally;
 use answers::Return;
 use flows::{Flow, Flows};
+use proxies::Proxies;
 use queries::Forward;
 use sending::{Datagram, Sender};
 
@@ -76,6 +81,8 @@ pub struct UdpRelay<M: Memory> {
     /// Nanoseconds by which the calendar is ahead of the monotonic clock.
     offset: u64,
     listeners: Vec<Listener>,
+    /// The proxies that the clients of each listener come by.
+    proxies: Vec<Option<Box<Proxies>>>,
     sockets: Vec<BackendSocket>,
     backends: Backends,
     flows: Flows,
@@ -113,13 +120,14 @@ impl<M: Memory> UdpRelay<M> {
             samples: Samples::new()?,
             offset: 0,
             listeners: Vec::new(),
+            proxies: Vec::new(),
             backends: Backends::default(),
             flows: Flows::new(bounds.flows, sockets.len(), BACKEND_SLOTS),
             fingerprints: Fingerprints::new()?,
             ids: Ids::default(),
             in_use: [None; 2],
             turn_ends: 0,
-            queries: Buffers::new(UDP_MAX, REPLY_EXTRA),
+            queries: Buffers::new(V2_MAX + UDP_MAX, REPLY_EXTRA),
             answers: Buffers::new(LONGEST_ANSWER, COOKIE_OPTION),
             arrivals: Vec::with_capacity(BATCH),
             sender: Sender::new(bounds.segmentation),
@@ -136,7 +144,20 @@ impl<M: Memory> UdpRelay<M> {
     /// Add a listener; the returned number names it in `listener_ready`.
     pub fn add_listener(&mut self, listener: Listener) -> usize {
         self.listeners.push(listener);
+        self.proxies.push(None);
         self.listeners.len() - 1
+    }
+
+    /// Expect the clients of a listener to come by these proxies from now on, or by none.
+    pub fn set_proxies(&mut self, listener: usize, proxies: Option<Proxies>) {
+        let Some(place) = self.proxies.get_mut(listener) else { return };
+        let old = place.take();
+        *place = proxies.map(|mut new| {
+            if let Some(old) = old {
+                new.inherit(*old);
+            }
+            Box::new(new)
+        });
     }
 
     /// Add a socket towards backends; the returned number names it in `backend_ready`.
@@ -204,6 +225,9 @@ impl<M: Memory> UdpRelay<M> {
 
     /// Give up the queries whose time is over.
     pub fn expire(&mut self, now: u64) {
+        for proxies in self.proxies.iter_mut().flatten() {
+            self.tally.io(Io::ProxySessionsEvicted, proxies.take_evicted());
+        }
         while let Some(flow) = self.flows.expire(now) {
             self.tally.io(Io::Expired, 1);
             self.tally.backend(flow.backend, BackendCount::Timeouts);

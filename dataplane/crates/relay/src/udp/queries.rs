@@ -4,21 +4,41 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide_blocked};
-use wire::{Reason, Transport, rcode, write_reply, write_reply_with};
+use wire::proxy::{Protocol, SPP_LENGTH, write_spp};
+use wire::{CookiePlace, Reason, Transport, rcode, write_reply, write_reply_with};
 
-use super::flows::Flow;
+use super::flows::{Detour, Flow, Via};
+use super::proxies::Origin;
 use super::sending::{self, Datagram};
-use super::{Listener, ROUNDS, UdpRelay, asked_address};
-use crate::backends::Outcome;
+use super::{Listener, ROUNDS, UdpRelay, asked_address, headers};
+use crate::backends::{Header, Outcome};
 use crate::cookies;
-use crate::sys::{Arrival, BATCH};
+use crate::sys::{Arrival, BATCH, HEADROOM};
 
 /// A query of the batch that goes to a backend: the slot that it stands in, and what is needed to send it or to take it back.
 #[derive(Clone, Copy)]
 pub(super) struct Forward {
     slot: usize,
+    start: usize,
     length: usize,
     to: SocketAddr,
+    socket: usize,
+    id: u16,
+}
+
+/// Where a query stands, and how it came there. `length` is that of the message.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    slot: usize,
+    arrival: &'a Arrival,
+    origin: Origin,
+    length: usize,
+}
+
+/// How a query leaves.
+struct Leaving {
+    to: SocketAddr,
+    header: Option<Header>,
     socket: usize,
     id: u16,
 }
@@ -57,12 +77,6 @@ impl<M: Memory> UdpRelay<M> {
         let mut forwards = std::mem::take(&mut self.forwards);
         self.tally.received(arrivals.len() as u64);
         for (slot, arrival) in arrivals.iter().enumerate() {
-            if arrival.truncated {
-                self.tally.verdict(Act::Drop, Reason::TooLarge);
-                let client = self.client(listener, arrival);
-                self.samples.query(&client, Act::Drop, Reason::TooLarge, self.queries.slot(slot));
-                continue;
-            }
             if let Some(forward) = self.judge(listener, slot, arrival, sockets, now) {
                 forwards.push(forward);
             }
@@ -83,49 +97,57 @@ impl<M: Memory> UdpRelay<M> {
         sockets: [Option<usize>; 2],
         now: u64,
     ) -> Option<Forward> {
-        let client = self.client(listener, arrival);
-        let message = &mut self.queries.slot(slot)[..];
+        let origin = match self.origin(listener, slot, arrival, now) {
+            Ok(origin) => origin,
+            Err(reason) => {
+                self.tally.verdict(Act::Drop, reason);
+                return None;
+            }
+        };
+        let client = self.client(listener, &origin);
+        if arrival.truncated {
+            self.tally.verdict(Act::Drop, Reason::TooLarge);
+            self.samples.query(&client, Act::Drop, Reason::TooLarge, &self.queries.slot(slot)[origin.header..]);
+            return None;
+        }
+        let (header, message) = self.queries.slot(slot).split_at_mut(origin.header);
+        let place = Place { slot, arrival, origin, length: arrival.length - origin.header };
         let mut forward = None;
         let (act, reason) = match decide_blocked(
             &self.policy,
             self.blocks.as_deref(),
             &self.tally.limits(),
-            &message[..arrival.length],
-            &client,
+            &message[..place.length],
+            &Client { tlvs: &header[origin.header - origin.tlvs..], ..client },
             Now::new(now, self.offset),
         ) {
             Verdict::Drop(reason) => (Act::Drop, reason),
             Verdict::Reply { reason, rcode: code, truncated, echo } => {
                 let length = write_reply_with(message, echo, code, truncated, self.policy.options(echo.note));
-                self.note_reply(slot, length, arrival);
+                self.note_reply(&place, length);
                 (Act::Reply, reason)
             }
             Verdict::Forward { query, treatment, .. } => {
                 let question = self.fingerprints.of(query.question.as_ref());
                 let asked = Asked { client_id: query.id, question, treatment };
                 let echo = treatment.echo(&query);
-                let place = query.cookie.filter(|_| treatment.cookie.is_some());
-                match self.add_flow(listener, arrival, asked, sockets, now) {
-                    Ok((to, socket, id)) => {
-                        let query = &mut self.queries.slot(slot)[..arrival.length];
-                        query[..2].copy_from_slice(&id.to_be_bytes());
-                        let length = place.map_or(query.len(), |place| cookies::prepare(query, place, &treatment));
-                        if let Some(to) = self.policy.mirror(treatment) {
-                            self.copies.push(Datagram { to, local: None, slot, length });
-                        }
-                        forward = Some(Forward { slot, length, to, socket, id });
+                let cookie = query.cookie.filter(|_| treatment.cookie.is_some());
+                match self.add_flow(listener, &place, asked, sockets, now) {
+                    Ok(leaving) => {
+                        forward = Some(self.make_ready(&place, &treatment, cookie, leaving));
                         (Act::Forward, Reason::Ok)
                     }
                     Err(Reason::BackendsDown) => {
-                        let length = write_reply(self.queries.slot(slot), echo, rcode::SERVFAIL, false);
-                        self.note_reply(slot, length, arrival);
+                        let message = &mut self.queries.slot(slot)[origin.header..];
+                        let length = write_reply(message, echo, rcode::SERVFAIL, false);
+                        self.note_reply(&place, length);
                         (Act::Reply, Reason::BackendsDown)
                     }
                     Err(reason) => (Act::Shed, reason),
                 }
             }
         };
-        self.samples.query(&client, act, reason, &self.queries.slot(slot)[..arrival.length]);
+        self.samples.query(&client, act, reason, &self.queries.slot(slot)[origin.header..arrival.length]);
         // What is forwarded is counted when it was sent.
         if act != Act::Forward {
             self.tally.verdict(act, reason);
@@ -133,18 +155,30 @@ impl<M: Memory> UdpRelay<M> {
         forward
     }
 
-    fn client(&self, listener: usize, arrival: &Arrival) -> Client<'static> {
-        let door = &self.listeners[listener];
+    /// The client, without what else its proxy says of it.
+    fn client(&self, listener: usize, origin: &Origin) -> Client<'static> {
         Client {
-            address: arrival.from.ip(),
-            port: arrival.from.port(),
-            local: asked_address(door, arrival),
-            local_port: door.address.port(),
+            address: origin.client.ip(),
+            port: origin.client.port(),
+            local: origin.asked.ip(),
+            local_port: origin.asked.port(),
             transport: Transport::Udp,
-            grants: door.grants,
+            grants: self.listeners[listener].grants,
             listener: listener as u16,
             tlvs: &[],
             server_name: &[],
+        }
+    }
+
+    /// Who sent what stands in a slot, and where the message starts.
+    #[inline]
+    fn origin(&mut self, listener: usize, slot: usize, arrival: &Arrival, now: u64) -> Result<Origin, Reason> {
+        let door = &self.listeners[listener];
+        let asked = SocketAddr::new(asked_address(door, arrival), door.address.port());
+        let direct = Origin::direct(arrival.from, asked);
+        match &mut self.proxies[listener] {
+            None => Ok(direct),
+            Some(proxies) => proxies.origin(direct, &self.queries.slot(slot)[..arrival.length], now),
         }
     }
 
@@ -152,16 +186,26 @@ impl<M: Memory> UdpRelay<M> {
     fn add_flow(
         &mut self,
         listener: usize,
-        arrival: &Arrival,
+        place: &Place<'_>,
         asked: Asked,
         sockets: [Option<usize>; 2],
         now: u64,
-    ) -> Result<(SocketAddr, usize, u16), Reason> {
+    ) -> Result<Leaving, Reason> {
         let Asked { client_id, question, treatment } = asked;
+        let Place { arrival, origin, length, .. } = *place;
         let backend = self.backends.pick(treatment.pool).ok_or(Reason::BackendsDown)?;
         let socket = sockets[usize::from(backend.address.is_ipv6())].ok_or(Reason::BackendsDown)?;
+        if backend
+            .proxy
+            .is_some_and(|header| !headers::fits(header, origin.client, origin.asked, length, backend.address))
+        {
+            return Err(Reason::ProxyNoRoom);
+        }
+        let told = backend.proxy.is_some_and(|header| header.protocol == Protocol::Spp);
+        let via = Via { proxy: origin.client != arrival.from, returns: origin.returns, told };
         let flow = Flow {
-            client: arrival.from,
+            client: origin.client,
+            via,
             local: arrival.local,
             listener,
             socket,
@@ -175,13 +219,44 @@ impl<M: Memory> UdpRelay<M> {
             deadline: now.saturating_add(backend.timeout),
         };
         let id = self.flows.add(flow).map_err(|_| Reason::FlowTableFull)?;
+        if via != Via::default() {
+            let mut detour = Detour { proxy: arrival.from, header: [0; SPP_LENGTH] };
+            write_spp(&mut detour.header, origin.client, origin.asked);
+            self.flows.set_detour(socket, id, detour);
+        }
         backend.outstanding += 1;
         self.tally.backend(backend.slot, BackendCount::Queries);
-        Ok((backend.address, socket, id))
+        Ok(Leaving { to: backend.address, header: backend.proxy, socket, id })
     }
 
-    fn note_reply(&mut self, slot: usize, length: usize, arrival: &Arrival) {
-        self.replies.push(Datagram { to: arrival.from, local: arrival.local, slot, length });
+    /// Give a query the ID and the header that it leaves with, and the mirror its copy.
+    fn make_ready(
+        &mut self,
+        place: &Place<'_>,
+        treatment: &Treatment,
+        cookie: Option<CookiePlace>,
+        leaving: Leaving,
+    ) -> Forward {
+        let Place { slot, origin, length, .. } = *place;
+        let Leaving { to, header, socket, id } = leaving;
+        let start = HEADROOM + origin.header;
+        let whole = self.queries.whole(slot);
+        let query = &mut whole[start..start + length];
+        query[..2].copy_from_slice(&id.to_be_bytes());
+        let length = cookie.map_or(length, |cookie| cookies::prepare(query, cookie, treatment));
+        if let Some(to) = self.policy.mirror(*treatment) {
+            self.copies.push(Datagram { to, local: None, slot, start, length });
+        }
+        let begin = header.map_or(start, |header| headers::write(header, whole, start, origin.client, origin.asked));
+        Forward { slot, start: begin, length: length + (start - begin), to, socket, id }
+    }
+
+    fn note_reply(&mut self, place: &Place<'_>, length: usize) {
+        let Place { slot, arrival, origin, .. } = *place;
+        // What came with an SPP header is answered with it, and there it still stands.
+        let header = if origin.returns { origin.header } else { 0 };
+        let start = HEADROOM + origin.header - header;
+        self.replies.push(Datagram { to: arrival.from, local: arrival.local, slot, start, length: header + length });
     }
 
     fn send_replies(&mut self, listener: usize) {
@@ -213,7 +288,13 @@ impl<M: Memory> UdpRelay<M> {
         let mut failed = std::mem::take(&mut self.failed);
         for batch in forwards.chunk_by(|a, b| a.socket == b.socket) {
             let fd = self.sockets[batch[0].socket].fd;
-            let datagrams = batch.iter().map(|f| Datagram { to: f.to, local: None, slot: f.slot, length: f.length });
+            let datagrams = batch.iter().map(|f| Datagram {
+                to: f.to,
+                local: None,
+                slot: f.slot,
+                start: f.start,
+                length: f.length,
+            });
             let segmented = self.sender.send(fd, &self.queries, datagrams, |range, error| {
                 failed.push((range, sending::failure(error, Reason::SendBufferFull, Reason::BackendUnreachable)));
             });

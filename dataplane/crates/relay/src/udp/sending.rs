@@ -23,6 +23,8 @@ pub struct Datagram {
     /// The address to send from, on a wildcard socket.
     pub local: Option<Local>,
     pub slot: usize,
+    /// Where it begins in the whole of the slot.
+    pub start: usize,
     pub length: usize,
 }
 
@@ -60,8 +62,8 @@ impl Sender {
     /// Add a datagram to the last message if it fits there, else as a message of its own. `segment` is the length of the segments that the
     /// last message still takes, 0 for none; returned is the same for the next one.
     fn add(&mut self, datagram: Datagram, segment: usize) -> usize {
-        let Datagram { to, local, slot, length } = datagram;
-        self.pieces.push((slot, length));
+        let Datagram { to, local, slot, start, length } = datagram;
+        self.pieces.push((slot, start, length));
         if let Some(last) = self.messages.last_mut()
             && (1..=segment).contains(&length)
             && (last.to, last.local) == (to, local)

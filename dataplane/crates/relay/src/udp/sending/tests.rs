@@ -1,6 +1,7 @@
 //! Grouping, and what becomes of a batch when the kernel does not take it as it is.
 
 use super::*;
+use crate::sys::HEADROOM;
 use crate::sys::tests::{bound, collect, set};
 use proptest::prelude::*;
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ fn datagrams() -> impl Strategy<Value = Vec<Datagram>> {
             to: SocketAddr::from(([127, 0, 0, 1], 1 + port)),
             local: (local > 0).then(|| Local { address: IpAddr::from([127, 0, 0, local]), interface: 1 }),
             slot,
+            start: HEADROOM,
             length,
         };
         list.into_iter().enumerate().map(datagram).collect()
@@ -36,7 +38,7 @@ proptest! {
         }
         let mut sender = Sender::new(segmentation);
         group(&mut sender, &batch);
-        prop_assert_eq!(&sender.pieces, &batch.iter().map(|d| (d.slot, d.length)).collect::<Vec<_>>());
+        prop_assert_eq!(&sender.pieces, &batch.iter().map(|d| (d.slot, d.start, d.length)).collect::<Vec<_>>());
         let mut next = 0;
         for message in &sender.messages {
             prop_assert_eq!(message.first, next);
@@ -57,7 +59,7 @@ proptest! {
 fn numbered(count: usize, to: SocketAddr) -> (Buffers, Vec<Datagram>) {
     let mut buffers = Buffers::new(512, 0);
     (0..count).for_each(|slot| buffers.slot(slot).fill(slot as u8));
-    (buffers, (0..count).map(|slot| Datagram { to, local: None, slot, length: 100 }).collect())
+    (buffers, (0..count).map(|slot| Datagram { to, local: None, slot, start: HEADROOM, length: 100 }).collect())
 }
 
 #[test]
