@@ -300,7 +300,7 @@ async def test_a_query_that_the_header_makes_too_long_is_shed(client: UdpClient,
     opened = open_door(backend.endpoint, out=ProxyOut(udp="v2"))
     try:
         for size in (1444, 1445):
-            padding = dns.edns.GenericOption(12, bytes(size - len(query()) - 4))
+            padding = dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(size - len(query()) - 4))
             wire = dns.message.make_query("www.example.com", "A", use_edns=0, options=[padding]).to_wire(max_size=2000)
             assert len(wire) == size
             client.send(wire, opened.address)
