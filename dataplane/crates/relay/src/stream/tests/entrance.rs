@@ -1,5 +1,6 @@
 //! Clients who come by way of a proxy.
 
+use engine::{Condition, Rule, RuleAction, Tlv, TlvValue};
 use proptest::prelude::*;
 use sets::PrefixSet;
 use wire::proxy::{V1_MAX, write_local_v2, write_v1, write_v2};
@@ -187,6 +188,28 @@ fn the_client_of_a_header_is_told_to_the_backend() {
     bench.open_all();
     let (_, from, to) = bench.headers[0];
     assert_eq!((from, to), (source(9), SocketAddr::from(([203, 0, 113, 5], 53))));
+}
+
+#[test]
+fn rules_see_the_tlvs_of_each_message_and_those_alone() {
+    let rule = Rule {
+        slot: 0,
+        when: Condition::Tlv(vec![Tlv { kind: 0xe0, value: TlvValue::Equal(vec![7, 8]) }]),
+        action: RuleAction::Drop,
+    };
+    let spec = PolicySpec { zones: vec![b"\x04test\x00".to_vec()], rules: vec![rule], ..PolicySpec::default() };
+    let mut bench = bench(Protocol::V2, true);
+    let policy = Arc::new(Policy::new(spec).unwrap());
+    bench.relay.configure(policy, BOUNDS, vec![backend(0)], vec![ALL], bench.now);
+    for (tlvs, dropped) in [(&[0xe0, 0, 2, 7, 8][..], 2), (&[0xe0, 0, 2, 7, 9], 0), (&[0xe1, 0, 2, 7, 8], 0), (&[], 0)]
+    {
+        let before = bench.verdict(Act::Drop, Reason::Rule);
+        let client = bench.client_at(PROXY, 0).unwrap();
+        let stream = [header(Protocol::V2, 9, tlvs), framed(&query(7, "a", 1)), framed(&query(8, "b", 1))].concat();
+        bring(&mut bench, client, &stream, &[11]);
+        assert_eq!(bench.verdict(Act::Drop, Reason::Rule) - before, dropped, "{tlvs:?}");
+    }
+    assert_eq!(bench.verdict(Act::Forward, Reason::Ok), 6);
 }
 
 proptest! {
