@@ -16,7 +16,7 @@ from rich.markup import escape
 from bench import machine, report
 from bench.errors import BenchError
 from bench.figures import Figure, Run
-from bench.measure import attack, axfr, drop, rss, tcp, udp, wire
+from bench.measure import attack, axfr, drop, policy, rss, tcp, udp, wire
 from bench.peers.programs import versions
 
 MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
     "wire": wire.measure,
     "axfr": axfr.measure,
     "rss": rss.measure,
+    "policy": policy.measure,
     "attack": attack.measure,
 }
 FULL = (5, 2.5)  # pairs, and seconds of one turn

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from proxy.values import Endpoint
 
 PER_CLIENT = 2000  # queries a second of one address
@@ -49,3 +52,99 @@ function maintenance()
   blocks:apply()
 end
 """
+
+
+LISTED = 100_000  # names of the list
+UNREACHED = 10_000_000  # a second: each limit is charged for every query, and holds none back
+
+
+def listed_names() -> Iterator[str]:
+    """Names that nobody asks for, a list of them."""
+    return (f"bad{number}.listed{number % 997}.example" for number in range(LISTED))
+
+
+def zonegate_whole(listen: Endpoint, backend: Endpoint, zone: str, names: Path) -> str:
+    """A whole policy: 50 rules, a list of 100,000 suffixes, and five limits. No query of the load meets any of them."""
+    rules = "".join(
+        f"[[filters.rules]]\nname = 'rule-{number}'\nwhen = {{ {condition} }}\naction = 'drop'\n"
+        for number, condition in enumerate(_conditions())
+    )
+    keys = ('"client-prefix"', '["client-prefix", "qtype"]', '"zone"', '"qtype"', '"global"')
+    limits = "".join(
+        f"[[filters.rate_limits]]\nkey = {key}\nrate = {UNREACHED}\nburst = {UNREACHED}\naction = 'drop'\n"
+        for key in keys
+    )
+    return f"""\
+[ingress]
+workers = 0
+
+[[ingress.listeners]]
+address = "{listen}"
+
+[[ingress.backends]]
+name = "node"
+address = "{backend}"
+
+[filters]
+zones = ["{zone}"]
+
+[[filters.lists]]
+name = "listed"
+file = "{names}"
+format = "plain"
+subdomains = true
+action = "drop"
+
+{rules}{limits}"""
+
+
+def _conditions() -> Iterator[str]:
+    """50 conditions of the kinds that operators write."""
+    for number in range(10):
+        yield f"client = '203.0.{number}.0/24'"
+        yield f"qname_suffix = 'attack{number}.example'"
+        yield f"qtype = 'TYPE{65000 + number}'"
+    for number in range(8):
+        yield f"client = '198.18.{number}.0/24', qtype = ['TXT', 'ANY']"
+        yield f"qname = 'victim{number}.bench.example', transport = 'udp'"
+    yield "qname_regex = '^[a-z0-9]{40,}[.]'"
+    yield "labels = '12-'"
+    yield "edns_version = '1-'"
+    yield "size = '512-'"
+
+
+def dnsdist_whole(names: Path) -> str:
+    """The nearest equal in dnsdist: the same conditions, one suffix tree, and five limits by address and in total."""
+    rules = []
+    for number in range(10):
+        rules += [
+            f'addAction(makeRule("203.0.{number}.0/24"), DropAction())',
+            f'addAction(makeRule("attack{number}.example"), DropAction())',
+            f"addAction(QTypeRule({65000 + number}), DropAction())",
+        ]
+    for number in range(8):
+        rules += [
+            f'addAction(AndRule({{makeRule("198.18.{number}.0/24"), '
+            "OrRule({QTypeRule(DNSQType.TXT), QTypeRule(DNSQType.ANY)})}), DropAction())",
+            f'addAction(AndRule({{QNameRule("victim{number}.bench.example"), TCPRule(false)}}), DropAction())',
+        ]
+    limits = [
+        f"addAction(MaxQPSIPRule({UNREACHED}, 32, 64), DropAction())",
+        f"addAction(MaxQPSIPRule({UNREACHED}, 24, 56), DropAction())",
+        f'addAction(AndRule({{makeRule("bench.example"), MaxQPSRule({UNREACHED})}}), DropAction())',
+        f"addAction(AndRule({{QTypeRule(DNSQType.A), MaxQPSRule({UNREACHED})}}), DropAction())",
+        f"addAction(MaxQPSRule({UNREACHED}), DropAction())",
+    ]
+    return "\n".join(
+        [
+            "listed = newSuffixMatchNode()",
+            f'for name in io.lines("{names}") do listed:add(newDNSName(name)) end',
+            "addAction(SuffixMatchNodeRule(listed), DropAction())",
+            *rules,
+            'addAction(RegexRule("^[a-z0-9]{40,}[.]"), DropAction())',
+            "addAction(QNameLabelsCountRule(0, 11), DropAction())",
+            "addAction(AndRule({EDNSVersionRule(0)}), DropAction())",
+            "addAction(QNameWireLengthRule(0, 254), DropAction())",
+            *limits,
+        ]
+    )

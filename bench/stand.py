@@ -55,9 +55,16 @@ class Stand:
         Raises:
             BenchError: as `bench.dnsperf.costed`.
         """
-        return take_turns(
-            run, {name: partial(costed, load, side.endpoint, side.pid) for name, side in sides.items()}, str
-        )
+        return costed_turns(run, load, sides)
+
+
+def costed_turns(run: Run, load: Load, sides: Mapping[str, Side]) -> dict[str, list[Sample]]:
+    """Sides under a load, in turns; name -> samples.
+
+    Raises:
+        BenchError: as `bench.dnsperf.costed`.
+    """
+    return take_turns(run, {name: partial(costed, load, side.endpoint, side.pid) for name, side in sides.items()}, str)
 
 
 @contextmanager
