@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from filters.cookies import cookie_row
 from filters.errors import FilterError
 from filters.limits import limit_rows
 from filters.names import zone_wire
+from filters.rules import Names, mirror_rows, rule_rows
 from filters.settings import FilterSettings
 from filters.settings.checks import reason
 
@@ -23,12 +25,14 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     """What of the gateway the filters may name.
 
     `pools` are the names of the pools of backends, in the order of their numbers from 1 on; `listeners` the addresses
-    of the listeners, by their number from 0 on. `limits` are the counters of the rate limits by name.
+    of the listeners, by their number from 0 on. `limits` and `rules` are the counters of the rate limits and
+    of the rules by name.
     """
 
     pools: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ()
     limits: Mapping[str, int] = {}
+    rules: Mapping[str, int] = {}
 
 
 def compile_policy(settings: FilterSettings, around: Surroundings | None = None) -> Policy:
@@ -39,6 +43,7 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
     """
     around = around or Surroundings()
     checks, budget = settings.checks, settings.error_budget
+    names = Names(settings.rules, listeners=around.listeners, pools=around.pools, slots=around.rules)
     try:
         return Policy(
             zones=[_zone(zone) for zone in settings.zones if zone != ANY_ZONE],
@@ -47,9 +52,20 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
             checks=[(reason(key), word) for key, word in asdict(checks).items()],
             error_budget=(budget.rate, budget.prefix_rate),
             cookies=cookie_row(settings.cookies),
+            rules=rule_rows(settings.rules, names),
+            mirrors=mirror_rows(names),
+            memory=settings.memory,
         )
     except ValueError as error:
-        raise FilterError(f"filters: {error}") from None
+        raise FilterError(f"filters: {error}", _place(str(error))) from None
+
+
+def _place(text: str) -> tuple[str | int, ...]:
+    """The key that an error of the data plane is about."""
+    rule = re.match(r"rule (\d+): ", text)
+    if rule is not None:
+        return "rules", int(rule[1])
+    return ("memory",) if text.startswith("the policy takes") else ()
 
 
 def _zone(text: str) -> bytes:

@@ -46,12 +46,13 @@ class Socket(Struct, frozen=True, kw_only=True):
 
 class IngressPlan(Struct, frozen=True, kw_only=True, tag_field="type", tag="ingress"):
     """What an ingress worker goes by. The supervisor gives counters to the backends (`slots`) and to the rate limits
-    (`limits`), by name, so that all workers count alike."""
+    (`limits`) and rules, by name, so that all workers count alike."""
 
     settings: Tree
     filters: Tree
     slots: dict[str, int]
     limits: dict[str, int]
+    rules: dict[str, int]
     health_zone: str | None
 
 

@@ -57,6 +57,9 @@ class Source(Protocol):
     def limits(self) -> Mapping[str, int]: ...
 
     @property
+    def rules(self) -> Mapping[str, int]: ...
+
+    @property
     def block_figures(self) -> BlockFigures | None: ...
 
     @property
@@ -93,6 +96,7 @@ class GatewayCollector(Collector):
         processes = self._source.processes()
         if self._source.memory is not None:
             yield from _memory(self._source.memory, self._source.slots, self._source.limits)
+            yield from _rules(self._source.memory, self._source.rules)
         yield from _policy(self._source)
         if self._source.block_figures is not None:
             yield from _blocks(self._source.block_figures)
@@ -180,6 +184,14 @@ def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: Mapping[str,
         [],
         [((), memory.limit_evictions)],
     )
+
+
+def _rules(memory: SharedMemory, rules: Mapping[str, int]) -> Iterator[Metric]:
+    hits = {slot: counts for slot, *counts in memory.rule_hits()}
+    texts = {"hits": "Messages that a rule matched.", "over_limit": "Messages over the limit of a rule with one."}
+    for place, (what, text) in enumerate(texts.items()):
+        rows = (([name], hits.get(slot, (0, 0))[place]) for name, slot in rules.items())
+        yield counter(f"policy_rule_{what}", text, ["rule"], rows)
 
 
 def _policy(source: Source) -> Iterator[Metric]:

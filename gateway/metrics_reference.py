@@ -56,7 +56,8 @@ _TAIL = """\
 | `kind` | {kinds} |
 | `state` of cookies | `none`; `client`: a client's first; `valid`; `expired`: too old; `bad`: not ours, or another's |
 | `process` | `supervisor`, `ingress-0` and on, `transfer` |
-| `rule`, `action` | the names of `[[filters.dynamic_blocks]]`, or `operator`; `warn`, `truncate`, `drop` |
+| `rule` of rules | the names of `[[filters.rules]]` |
+| `rule` of blocks, `action` | the names of `[[filters.dynamic_blocks]]`, or `operator`; `warn`, `truncate`, `drop` |
 | `limit` | the name of the rate limit, or else its place among `[[filters.rate_limits]]`, from 0 |
 | `backend`, `tunnel`, `primary` | the names in the configuration |
 | `forwarder` | its `listen` address |
@@ -89,6 +90,7 @@ class _Idle:
     serial = 1
     last_reload_ok = True
     limits: Mapping[str, int] = {}
+    rules: Mapping[str, int] = {}
     slots: Mapping[str, int] = {}
     event_counts: Mapping[str, int] = {}
 

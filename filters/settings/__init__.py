@@ -11,8 +11,20 @@ from filters.settings.blocks import DEFAULT_RULES, BlockSettings, DynamicBlock
 from filters.settings.checks import Checks, ErrorBudget
 from filters.settings.cookies import Cookies
 from filters.settings.limits import RateLimit
+from filters.settings.rules import ExtendedError, Rule, When
 
-__all__ = ["BlockSettings", "Checks", "Cookies", "DynamicBlock", "ErrorBudget", "FilterSettings", "RateLimit"]
+__all__ = [
+    "BlockSettings",
+    "Checks",
+    "Cookies",
+    "DynamicBlock",
+    "ErrorBudget",
+    "ExtendedError",
+    "FilterSettings",
+    "RateLimit",
+    "Rule",
+    "When",
+]
 
 
 class FilterSettings(Settings, frozen=True, kw_only=True):
@@ -29,5 +41,9 @@ class FilterSettings(Settings, frozen=True, kw_only=True):
     checks: Checks = Checks()
     error_budget: ErrorBudget = ErrorBudget()
     cookies: Cookies = Cookies()
+    rules: tuple[Rule, ...] = ()
+    memory: Annotated[
+        int, Meta(ge=1 << 16, le=1 << 40, description="bytes that the compiled zones and rules may take in each worker")
+    ] = 256 << 20
     blocks: BlockSettings = BlockSettings()
     dynamic_blocks: tuple[DynamicBlock, ...] = DEFAULT_RULES

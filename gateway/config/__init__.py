@@ -38,7 +38,24 @@ def load(path: Path) -> Loaded:
     warnings = []
     if secrets.literal and path.stat().st_mode & 0o004:
         warnings.append(f"{path}: holds a secret and every user can read it: chmod 600, or use {{ env }} or {{ file }}")
+    warnings += _dead_rules(str(path), content, settings)
     return Loaded(settings=settings, warnings=tuple(warnings))
+
+
+def _dead_rules(name: str, content: bytes, settings: GatewaySettings) -> list[str]:
+    if settings.ingress is None or not settings.filters.rules:
+        return []
+    from filters.shadows import dead_rules
+
+    faults = [
+        Fault(
+            ("filters", "rules", place),
+            f'the rule "{settings.filters.rules[place].name}"',
+            f"it can never match: {why}",
+        )
+        for place, why in dead_rules(settings.filters.rules)
+    ]
+    return [str(problem) for problem in _place(name, content, faults)] if faults else []
 
 
 def load_admin(path: Path) -> AdminSettings:
@@ -82,14 +99,20 @@ def _policy(settings: GatewaySettings) -> list[Fault]:
     from filters.detectors.detectors import check
     from filters.errors import FilterError
     from filters.policy import compile_policy
+    from filters.rule_checks import check_rules
     from proxy.ingress.surroundings import surroundings
 
     assert settings.ingress is not None
     faults = [Fault(("filters", *key), found, right) for key, found, right in check(settings.filters)]
+    around = surroundings(settings.ingress)
+    found_in_rules = check_rules(settings.filters, listeners=around.listeners, pools=around.pools)
+    faults += [Fault(("filters", *key), found, right) for key, found, right in found_in_rules]
+    if faults:
+        return faults
     try:
-        compile_policy(settings.filters, surroundings(settings.ingress))
+        compile_policy(settings.filters, around)
     except FilterError as error:
-        faults.append(Fault(("filters",), "filters that can't be compiled", str(error)))
+        faults.append(Fault(("filters", *error.place), "filters that can't be compiled", str(error)))
     return faults
 
 

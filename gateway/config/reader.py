@@ -22,6 +22,8 @@ from proxy.values import Secret
 S = typing.TypeVar("S", bound=Struct)
 
 _LONG_WORD = 20
+_DEEPEST = 32
+"""Keys and places in arrays that lead to a table; only the conditions of rules contain themselves."""
 
 
 class Fault(Struct, frozen=True):
@@ -76,6 +78,9 @@ class Reader:
 
     def table(self, kind: type[S], tree: object, key: Key = ()) -> S | None:
         """Read one table; None when something in it is wrong."""
+        if len(key) > _DEEPEST:
+            self._fault(key, "tables nested too deep", f"write less than {_DEEPEST} keys within each other")
+            return None
         if not isinstance(tree, dict):
             self._fault(key, show_value(tree), f"write a table with the keys {', '.join(fields(kind))}")
             return None
@@ -145,6 +150,8 @@ def read_scalar(shape: Shape, value: object) -> object:
     if shape.kind is float and type(value) is int:
         value = float(value) if value.bit_length() < 64 else math.inf
     if hasattr(shape.kind, "parse"):
+        if type(value) is int and getattr(shape.kind, "takes_numbers", False):
+            value = str(value) if value.bit_length() < 64 else ""
         if not isinstance(value, str):
             raise WrongValueError("write text in quotes")
         try:

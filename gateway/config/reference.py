@@ -38,6 +38,14 @@ _KINDS = {
     "PrefixLength": "prefix length and factor",
     "Destination": "prefix and port",
     "Secret": "secret",
+    "QueryType": "type",
+    "QueryClass": "class",
+    "Opcode": "opcode",
+    "Rcode": "response code",
+    "OptionCode": "EDNS option",
+    "Range": "number or range",
+    "DomainName": "name",
+    "TimeOfDay": "time",
 }
 
 
@@ -52,7 +60,7 @@ def _table(table: type[Struct], path: tuple[str, ...]) -> Iterator[str]:
     rows: list[str] = []
     for field in fields(table).values():
         struct, array = struct_of(field.shape)
-        if struct is None:
+        if struct is None or struct is table:
             rows.append(f"| `{field.name}` | {_kind(field.shape)} | {_default(field)} | {field.description} |")
         else:
             inner.append((field.name, struct, array))
@@ -75,6 +83,8 @@ def _kind(shape: Shape) -> str:
         return f"{_kind(shape.item)}, or a list of them" if shape.alone else f"list of {_kind(shape.item)}"
     if shape.kind is typing.Literal:
         return " \\| ".join(f"`{choice}`" for choice in shape.choices)
+    if issubclass(shape.kind, Struct):
+        return "table like this one"
     return _KINDS[shape.kind.__name__] + _range(shape.bounds)
 
 

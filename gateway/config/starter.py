@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from filters.settings import BlockSettings, Cookies, DynamicBlock, RateLimit
+from filters.settings import BlockSettings, Cookies, DynamicBlock, RateLimit, Rule
 from gateway.config.schema import Field, Shape, fields
 from gateway.settings import AdminSettings, GatewaySettings
 from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, Tunnel
@@ -61,9 +61,25 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "key": '{ env = "ZONEGATE_EXIT_KEY" }',
         "allow": '["203.0.113.0/24:53"]',
     },
+    Rule: {
+        "name": '"no-any"',
+        "when": '{ qtype = "ANY", transport = "udp", not = { client = "192.0.2.0/24" } }',
+        "action": '"truncate"',
+        "rcode": '"NXDOMAIN"',
+        "ede": '{ code = 15, text = "blocked" }',
+        "limit": '{ key = "client-prefix", rate = 10, action = "refuse" }',
+        "tag": '"seen"',
+        "pool": '"slow"',
+        "delay": "100",
+        "mirror": '"192.0.2.9:53"',
+    },
     Cookies: {"secret": '{ file = "cookie.secret" }'},
     AdminSettings: {"token": '{ file = "admin.token" }'},
 }
+
+
+_OTHERS: dict[type[Struct], set[str]] = {Rule: {"rcode", "ede", "limit", "tag", "pool", "delay", "mirror"}}
+"""Keys that don't fit the others of their example; they are shown as an explanation."""
 
 
 def starter() -> str:
@@ -76,20 +92,24 @@ def _table(table: type[Struct], path: tuple[str, ...], *, live: bool) -> Iterato
     inner: list[tuple[Field, type[Struct], bool]] = []
     for field in fields(table).values():
         struct, array = struct_of(field.shape)
-        if struct is not None:
+        if struct is not None and field.name not in _EXAMPLES.get(table, {}):
             inner.append((field, struct, array))
             continue
-        yield from _wrap(field.description)
-        mark = "" if live and field.required else "#"
+        yield from _wrap(field.description or _meaning(struct))
+        mark = "# " if field.name in _OTHERS.get(table, ()) else "" if live and field.required else "#"
         yield f"{mark}{field.name} = {_value(table, field)}"
     for field, struct, array in inner:
         here = (*path, field.name)
         shown = live and (field.required or not array) and (bool(path) or field.name in _LIVE)
         yield ""
-        yield from _wrap(" ".join((struct.__doc__ or "").split()).partition(": ")[2])
+        yield from _wrap(_meaning(struct))
         name = ".".join(here)
         yield ("" if shown else "#") + (f"[[{name}]]" if array else f"[{name}]")
         yield from _table(struct, here, live=shown)
+
+
+def _meaning(struct: type[Struct] | None) -> str:
+    return " ".join((struct.__doc__ or "").split()).partition(": ")[2]
 
 
 def struct_of(shape: Shape) -> tuple[type[Struct] | None, bool]:

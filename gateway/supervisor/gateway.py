@@ -121,6 +121,11 @@ class Supervisor:
         return self._planner.limits
 
     @property
+    def rules(self) -> Mapping[str, int]:
+        """The rules and their places in the shared memory."""
+        return self._planner.rules
+
+    @property
     def block_figures(self) -> BlockKeeper | None:
         """What is counted of dynamic blocks."""
         return None if self.blocking is None else self.blocking.keeper

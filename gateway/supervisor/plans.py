@@ -8,26 +8,30 @@ from filters.limits import limit_names
 from gateway import ipc
 from gateway.config.plain import to_plain
 from gateway.settings import GatewaySettings
-from proxy.ingress.slots import LIMIT_SLOTS, Slots
+from proxy.ingress.slots import LIMIT_SLOTS, RULE_SLOTS, Slots
 
 
 class Planner:
-    """Makes the plans of the settings in use, and keeps each backend and rate limit in its slot over all reloads."""
+    """Makes the plans of the settings in use. Each backend, rate limit and rule keeps its slot over all reloads."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._slots = Slots()
         self._limit_slots = Slots(LIMIT_SLOTS)
+        self._rule_slots = Slots(RULE_SLOTS)
         self.take(settings)
 
     def take(self, settings: GatewaySettings) -> None:
         """Plan by these settings from now on."""
         self.slots = dict(self._slots.assign(settings.ingress.backends)) if settings.ingress is not None else {}
         self.limits = dict(self._limit_slots.assign_names(limit_names(settings.filters.rate_limits)))
-        self.ingress = _ingress(settings, self.slots, self.limits)
+        self.rules = dict(self._rule_slots.assign_names([rule.name for rule in settings.filters.rules]))
+        self.ingress = _ingress(settings, self.slots, self.limits, self.rules)
         self.transfer = ipc.TransferPlan(settings=_tree(settings.egress)) if settings.egress is not None else None
 
 
-def _ingress(settings: GatewaySettings, slots: dict[str, int], limits: dict[str, int]) -> ipc.IngressPlan | None:
+def _ingress(
+    settings: GatewaySettings, slots: dict[str, int], limits: dict[str, int], rules: dict[str, int]
+) -> ipc.IngressPlan | None:
     if settings.ingress is None:
         return None
     return ipc.IngressPlan(
@@ -35,6 +39,7 @@ def _ingress(settings: GatewaySettings, slots: dict[str, int], limits: dict[str,
         filters=_tree(settings.filters),
         slots=slots,
         limits=limits,
+        rules=rules,
         health_zone=health_zone(settings),
     )
 

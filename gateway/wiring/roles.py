@@ -58,7 +58,7 @@ class Ingress:
             settings=settings,
             slots=plan.slots,
             health_zone=plan.health_zone,
-            policy=compile_policy(filters, surroundings(settings, plan.limits)),
+            policy=compile_policy(filters, surroundings(settings, plan.limits, plan.rules)),
             memory=SharedMemory.attach(start.memory),
             sockets=sockets,
             emit=emit,
@@ -85,7 +85,7 @@ class Ingress:
 
         def read() -> tuple[IngressSettings, FilterSettings, Policy]:
             settings, filters = read_plain(IngressSettings, plan.settings), read_plain(FilterSettings, plan.filters)
-            return settings, filters, compile_policy(filters, surroundings(settings, plan.limits))
+            return settings, filters, compile_policy(filters, surroundings(settings, plan.limits, plan.rules))
 
         # In a thread: a long list of zones takes seconds, and queries don't wait for it.
         settings, filters, policy = await asyncio.to_thread(read)

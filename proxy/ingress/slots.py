@@ -1,4 +1,4 @@
-"""Places of backends and rate limits in the shared counters."""
+"""Places of backends, rate limits and rules in the shared counters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from proxy.settings import Backend
 SLOTS = 64
 # The same for rate limits.
 LIMIT_SLOTS = 32
+# And for rules.
+RULE_SLOTS = 1024
 
 
 class Slots:

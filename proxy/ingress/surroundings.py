@@ -9,10 +9,14 @@ from proxy.ingress.pools import pool_names
 from proxy.settings import IngressSettings
 
 
-def surroundings(settings: IngressSettings, limits: Mapping[str, int] | None = None) -> Surroundings:
-    """Pools and listeners, under the numbers that the data plane has for them, and the counters of rate limits."""
+def surroundings(
+    settings: IngressSettings, limits: Mapping[str, int] | None = None, rules: Mapping[str, int] | None = None
+) -> Surroundings:
+    """Pools and listeners, under the numbers that the data plane has for them, and the counters of rate limits
+    and rules."""
     return Surroundings(
         pools=pool_names(settings.backends),
         listeners=tuple(str(listener.address) for listener in settings.listeners),
         limits=limits or {},
+        rules=rules or {},
     )

@@ -94,6 +94,7 @@ class Still:
         self.memory: SharedMemory | None = SharedMemory.create(1, 1024)
         self.slots = {"ns-a": 0, "ns-b": 1}
         self.limits = {"floods": 0, "1": 1}
+        self.rules = {"no-any": 0, "slow-axfr": 1}
         keeper = BlockKeeper(GatewaySettings(version=1), None, lambda _name, _fields: None)
         self.block_figures: BlockKeeper | None = keeper
         self.blocking: Blocking | None = Blocking(keeper, [], self)
