@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.values import Endpoint
 
 PER_CLIENT = 2000  # queries a second of one address
+NODE_CAPACITY = 10_000  # queries a second of the node behind both
 
 
 def zonegate_defence(listen: Endpoint, backend: Endpoint, zone: str) -> str:
-    """The configuration of zonegate, without version and admin address."""
+    """The configuration of zonegate, without version and admin address.
+
+    Beyond half of what the node can answer, who has not shown its address to be its own is asked to: by cookie or TCP.
+    """
     return f"""\
 [ingress]
 workers = 0
@@ -26,11 +31,46 @@ address = "{backend}"
 [filters]
 zones = ["{zone}"]
 
+[filters.cookies]
+secret = "{secrets.token_hex(16)}"
+
 [[filters.rate_limits]]
+name = "client"
 key = "client-prefix"
 rate = {PER_CLIENT}
 burst = {PER_CLIENT}
 action = "drop"
+
+[[filters.rate_limits]]
+name = "unproven"
+key = "zone"
+rate = {NODE_CAPACITY // 2}
+burst = {NODE_CAPACITY // 10}
+action = "truncate"
+slip = 10
+
+[[filters.dynamic_blocks]]
+name = "malformed"
+what = "malformed"
+prefix_v4 = 24
+rate = 50
+ratio = 0.5
+ladder = ["drop"]
+
+[[filters.dynamic_blocks]]
+name = "any"
+what = "qtype"
+of = "ANY"
+prefix_v4 = 24
+rate = 100
+ladder = ["drop"]
+
+[[filters.dynamic_blocks]]
+name = "random-subdomains"
+what = "random-subdomains"
+by = "suffix"
+rate = 500
+ratio = 0.5
 """
 
 

@@ -23,7 +23,7 @@ from bench.namespaces import EDGE, FLOOD_SOURCES, WORLD, World, edge_and_world
 from bench.node import host
 from bench.peers.dnsdist import Dnsdist
 from bench.peers.zonegate import Zonegate, new_endpoint
-from bench.policies import dnsdist_defence, zonegate_defence
+from bench.policies import NODE_CAPACITY, dnsdist_defence, zonegate_defence
 from bench.resolver import Service
 from bench.served import await_served
 from bench.zones import ZONE
@@ -32,8 +32,7 @@ from gateway.lab.servers.process import ChildError, ChildProcess
 from gateway.lab.servers.waiting import until
 from proxy.values import Endpoint
 
-CAPACITY = 10_000  # queries a second of the node
-FLOOD = 10 * CAPACITY
+FLOOD = 10 * NODE_CAPACITY
 RATES = {"udp": 500, "tcp": 300}  # of the honest clients
 LONGEST = 6.0  # seconds of one attack at least: a detector needs its window
 SHARE_TARGET = 1.0  # per cent of the honest queries that may stay without an answer
@@ -122,7 +121,7 @@ def _sides(run: Run) -> Iterator[dict[str, Endpoint]]:
     directory.mkdir()
     node = new_endpoint()
     entry = Endpoint(EDGE, free_port(host=str(EDGE)))
-    command = [sys.executable, "-m", "bench.node", str(node), str(CAPACITY)]
+    command = [sys.executable, "-m", "bench.node", str(node), str(NODE_CAPACITY)]
     try:
         with ExitStack() as stack:
             child = stack.enter_context(ChildProcess(command, directory / "node.log", cwd=REPOSITORY, name="node"))
