@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from proxy.settings import IngressSettings, ProxyIn, ProxyOut
 from proxy.values import Endpoint, Network
 from tests.ingress.tcp_door import PATIENT, Clock, Door, door, identities, ingress_settings, query
 from tests.support.peers import auntil, free_port
-from tests.support.proxied import LOCAL, ProxiedBackend, header, read_header
+from tests.support.proxied import LOCAL, ProxiedBackend, ProxiedSession, header, read_header
 from tests.support.streams import Keeping, StreamBackend, framed, plain_answer
 
 Version = Literal["v1", "v2"]
@@ -154,6 +155,22 @@ async def test_a_header_of_a_listed_proxy_says_who_asks(version: Version) -> Non
             await check_answer(opened, first=LOCAL if version == "v2" else b"PROXY UNKNOWN\r\n")
             assert backend.sources()[:2] == [CLIENT, ("2001:db8::7", 1)]
             assert backend.sources()[2] == opened.clients[2].transport.get_extra_info("sockname")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_addresses_of_two_families_are_told_as_those_of_one(version: Version) -> None:
+    mapped, service = ("::ffff:198.51.100.7", 4711), ("2001:db8::1", 53)
+    async with (
+        ProxiedBackend() as backend,
+        door(telling(behind(ingress_settings(backend.endpoint), "v2"), version)) as opened,
+    ):
+        await check_answer(opened, first=header("v2", mapped, service))
+        (session,) = backend.sessions
+        assert isinstance(session, ProxiedSession)
+        assert session.source is not None
+        # The library of this Python writes the same address in another form.
+        assert (ip_address(session.source[0]), session.source[1]) == (ip_address(mapped[0]), mapped[1])
+        assert session.destination == service
 
 
 async def test_the_connections_of_a_client_are_counted_wherever_they_come_from() -> None:
