@@ -169,12 +169,17 @@ impl<M: Memory> StreamRelay<M> {
 
     /// A client is gone, and so are its parked flows.
     pub(super) fn forget_parked(&mut self, client: Token, parked: Vec<(usize, Token)>) {
-        for (slot, flow) in parked {
-            self.end_flow(flow, Outcome::Moved);
+        let mut slots: Vec<usize> = parked.iter().map(|&(slot, _)| slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        for slot in slots {
             let queue = &mut self.ways[slot].waiting;
             let before = queue.len();
             queue.retain(|&other| other != client);
             self.waiting -= before - queue.len();
+        }
+        for (_, flow) in parked {
+            self.end_flow(flow, Outcome::Moved);
         }
     }
 
