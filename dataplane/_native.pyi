@@ -197,8 +197,8 @@ class SharedMemory:
         """What messages showed of a DNS cookie while cookies were on: transport; none, client, valid, expired or bad;
         and count, where the count is not 0."""
 
-    def listed(self, index: int) -> int:
-        """Messages that the list of this place in the configuration decided about."""
+    def listed(self, cell: int) -> int:
+        """Messages that the list of this cell decided about."""
 
     def rule_hits(self) -> list[tuple[int, int, int]]:
         """Slot of a rule, messages that it matched, and those over its own limit, where any matched."""
@@ -245,7 +245,7 @@ class Policy:
         rate_limits: list[dict[str, object]],
         checks: list[tuple[str, str]],
         error_budget: tuple[int, int],
-        lists: Sequence[tuple[List | None, str]] = ...,
+        lists: Sequence[tuple[List | None, str, int]] = ...,
         mirrors: list[tuple[str, int]] = ...,
         cookies: Mapping[str, object] | None = None,
         rules: list[dict[str, Any]] = ...,
@@ -253,9 +253,9 @@ class Policy:
     ) -> Policy:
         """Zones in wire form; a row for each limit, as `filters.limits` makes them; reason and choice of each row of
         the wire check that is not to be as usual; the error budget; each list, or None if it could not be loaded, with
-        its action (none, given, drop, refuse, nxdomain, nodata, truncate, allow); where copies of queries may go; the
-        row of `[filters.cookies]` (see filters.cookies.CookieRow), None while they are off; rules (name, slot, when,
-        action) as `filters.rules` makes them; the bytes that all of it may take.
+        its action (none, given, drop, refuse, nxdomain, nodata, truncate, allow) and the cell (0 to 63) that counts its
+        hits; where copies of queries may go; the row of `[filters.cookies]` (see filters.cookies.CookieRow), None while
+        they are off; rules (name, slot, when, action) as `filters.rules` makes them; the bytes that all of it may take.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from dataplane import Policy
+from dataplane import List, Policy
 from filters.cookies import cookie_row
 from filters.errors import FilterError
 from filters.limits import limit_rows
+from filters.lists import list_rows
 from filters.names import zone_wire
 from filters.rules import Names, mirror_rows, rule_rows
 from filters.settings import FilterSettings
@@ -25,14 +26,16 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     """What of the gateway the filters may name.
 
     `pools` are the names of the pools of backends, in the order of their numbers from 1 on; `listeners` the addresses
-    of the listeners, by their number from 0 on. `limits` and `rules` are the counters of the rate limits and
-    of the rules by name.
+    of the listeners, by their number from 0 on. `limits`, `rules` and `list_cells` are the counters of rate limits,
+    rules and lists by name, `lists` the lists that could be opened.
     """
 
     pools: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ()
     limits: Mapping[str, int] = {}
     rules: Mapping[str, int] = {}
+    lists: Mapping[str, List] = {}
+    list_cells: Mapping[str, int] = {}
 
 
 def compile_policy(settings: FilterSettings, around: Surroundings | None = None) -> Policy:
@@ -51,6 +54,7 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
             rate_limits=limit_rows(settings.rate_limits, around.limits),
             checks=[(reason(key), word) for key, word in asdict(checks).items()],
             error_budget=(budget.rate, budget.prefix_rate),
+            lists=list_rows(settings.lists, around.lists, around.list_cells),
             cookies=cookie_row(settings.cookies),
             rules=rule_rows(settings.rules, names),
             mirrors=mirror_rows(names),

@@ -23,6 +23,8 @@ _WARNINGS = {
     "exited",
     "failed",
     "hung",
+    "lines-skipped",
+    "not-applicable",
     "receive-buffer-small",
     "refused",
     "rejected",

@@ -45,8 +45,9 @@ class Socket(Struct, frozen=True, kw_only=True):
 
 
 class IngressPlan(Struct, frozen=True, kw_only=True, tag_field="type", tag="ingress"):
-    """What an ingress worker goes by. The supervisor gives counters to the backends (`slots`) and to the rate limits
-    (`limits`) and rules, by name, so that all workers count alike."""
+    """What an ingress worker goes by. Backends (`slots`), rate limits (`limits`), rules and lists (`list_cells`) have
+    their counters by name from the supervisor, so that all workers count alike. `lists` are the files of the lists.
+    """
 
     settings: Tree
     filters: Tree
@@ -54,6 +55,8 @@ class IngressPlan(Struct, frozen=True, kw_only=True, tag_field="type", tag="ingr
     limits: dict[str, int]
     rules: dict[str, int]
     health_zone: str | None
+    lists: dict[str, str] = {}
+    list_cells: dict[str, int] = {}
 
 
 class TransferPlan(Struct, frozen=True, kw_only=True, tag_field="type", tag="transfer"):

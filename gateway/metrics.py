@@ -11,6 +11,7 @@ The identity of the way in, for each transport:
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.lists.values import ListState
 from gateway.procfs import usage
 from gateway.state import ProcessState
 
@@ -63,6 +65,9 @@ class Source(Protocol):
     def block_figures(self) -> BlockFigures | None: ...
 
     @property
+    def list_cells(self) -> Mapping[str, int]: ...
+
+    @property
     def serial(self) -> int: ...
 
     @property
@@ -72,6 +77,8 @@ class Source(Protocol):
     def event_counts(self) -> Mapping[str, int]: ...
 
     def processes(self) -> Sequence[ProcessState]: ...
+
+    def lists(self) -> Sequence[ListState]: ...
 
 
 def create_registry(source: Source) -> CollectorRegistry:
@@ -97,6 +104,7 @@ class GatewayCollector(Collector):
         if self._source.memory is not None:
             yield from _memory(self._source.memory, self._source.slots, self._source.limits)
             yield from _rules(self._source.memory, self._source.rules)
+            yield from _lists(self._source.memory, self._source.list_cells, self._source.lists())
         yield from _policy(self._source)
         if self._source.block_figures is not None:
             yield from _blocks(self._source.block_figures)
@@ -192,6 +200,37 @@ def _rules(memory: SharedMemory, rules: Mapping[str, int]) -> Iterator[Metric]:
     for place, (what, text) in enumerate(texts.items()):
         rows = (([name], hits.get(slot, (0, 0))[place]) for name, slot in rules.items())
         yield counter(f"policy_rule_{what}", text, ["rule"], rows)
+
+
+def _lists(memory: SharedMemory, cells: Mapping[str, int], states: Sequence[ListState]) -> Iterator[Metric]:
+    label, now = ["list"], time.time()
+    hits = (([name], memory.listed(cell)) for name, cell in cells.items())
+    yield counter("policy_list_hits", "Messages that the list decided about.", label, hits)
+    yield counter(
+        "policy_list_failures", "New versions that could not be used.", label, (([s.name], s.failures) for s in states)
+    )
+    yield gauge(
+        "policy_list_age_seconds",
+        "Since the version in use was built; absent without one.",
+        label,
+        (([s.name], max(now - s.loaded, 0.0)) for s in states if s.loaded is not None),
+    )
+    yield gauge(
+        "policy_list_entries",
+        "Entries of the version in use.",
+        [*label, "kind"],
+        (row for s in states for row in (([s.name, "names"], s.names), ([s.name, "prefixes"], s.prefixes))),
+    )
+    yield gauge(
+        "policy_list_unused",
+        "Lines of the version in use that are no entries (skipped), and RPZ records without effect (not-applicable).",
+        [*label, "kind"],
+        (
+            row
+            for s in states
+            for row in (([s.name, "skipped"], s.skipped), ([s.name, "not-applicable"], s.not_applicable))
+        ),
+    )
 
 
 def _policy(source: Source) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from prometheus_client.core import Metric
 
 from dataplane import SharedMemory
 from gateway.blocks.keeper import BlockKeeper
+from gateway.lists.values import ListState
 from gateway.metrics import GatewayCollector
 from gateway.settings import GatewaySettings
 from gateway.state import ProcessState
@@ -59,6 +60,7 @@ _TAIL = """\
 | `rule` of rules | the names of `[[filters.rules]]` |
 | `rule` of blocks, `action` | the names of `[[filters.dynamic_blocks]]`, or `operator`; `warn`, `truncate`, `drop` |
 | `limit` | the name of the rate limit, or else its place among `[[filters.rate_limits]]`, from 0 |
+| `list` | its name |
 | `backend`, `tunnel`, `primary` | the names in the configuration |
 | `forwarder` | its `listen` address |
 | `event` | the names of the log's events, such as `process.crashed` |
@@ -78,6 +80,8 @@ max by (backend) (zonegate_backend_healthy) == 0
 sum by (tunnel, reason) (rate(zonegate_tunnel_failures_total[15m])) > 0
 # the last reload was refused
 zonegate_policy_last_reload_ok == 0
+# a list whose new versions fail
+increase(zonegate_policy_list_failures_total[1d]) > 0
 # processes that crash
 increase(zonegate_worker_restarts_total[1h]) > 0
 ```
@@ -91,12 +95,17 @@ class _Idle:
     last_reload_ok = True
     limits: Mapping[str, int] = {}
     rules: Mapping[str, int] = {}
+    list_cells: Mapping[str, int] = {}
     slots: Mapping[str, int] = {}
     event_counts: Mapping[str, int] = {}
 
     def __init__(self) -> None:
         self.memory: SharedMemory | None = SharedMemory.create(1, 1024)
         self.block_figures = BlockKeeper(GatewaySettings(version=1), None, lambda _name, _fields: None)
+
+    def lists(self) -> Sequence[ListState]:
+        """None."""
+        return ()
 
     def processes(self) -> Sequence[ProcessState]:
         """The transfer process, with an exit that did nothing: without it the exit's families would be left out."""

@@ -11,6 +11,7 @@ from filters.settings.blocks import DEFAULT_RULES, BlockSettings, DynamicBlock
 from filters.settings.checks import Checks, ErrorBudget
 from filters.settings.cookies import Cookies
 from filters.settings.limits import RateLimit
+from filters.settings.lists import FilterList
 from filters.settings.rules import ExtendedError, Rule, When
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "DynamicBlock",
     "ErrorBudget",
     "ExtendedError",
+    "FilterList",
     "FilterSettings",
     "RateLimit",
     "Rule",
@@ -34,6 +36,7 @@ class FilterSettings(Settings, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(min_length=1, description='served zones; other names are REFUSED within the error budget; "*" passes all'),
     ] = ("*",)
+    lists: tuple[FilterList, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()
     table_size: Annotated[
         int, Meta(ge=1024, le=1 << 26, description="buckets kept in shared memory, 18 bytes each; taken at start")

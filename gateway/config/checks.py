@@ -15,8 +15,9 @@ import msgspec
 from filters.cookies import secret_bytes
 from filters.errors import FilterError
 from filters.names import zone_wire
-from filters.settings import Cookies, FilterSettings
+from filters.settings import Cookies, FilterList, FilterSettings
 from gateway.config.addresses import clashes, doors
+from gateway.config.list_checks import list_faults
 from gateway.config.problems import Key, quote, show_key
 from gateway.config.proxy_checks import proxy_checks
 from gateway.config.reader import Fault, Table
@@ -47,6 +48,7 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from _pools(tables)
     yield from proxy_checks(tables)
     yield from _zones(tables)
+    yield from list_faults(tables)
     yield from _keys(tables)
     yield from _cookies(tables, tree)
     yield from _admin(tables, tree)
@@ -69,7 +71,13 @@ def _named(tree: Tree, *path: str) -> Iterator[tuple[Key, str]]:
 
 
 def _unique(tree: Tree) -> Iterator[Fault]:
-    for path in (("tunnels",), ("primaries",), ("ingress", "backends"), ("filters", "rate_limits")):
+    for path in (
+        ("tunnels",),
+        ("primaries",),
+        ("ingress", "backends"),
+        ("filters", "rate_limits"),
+        ("filters", "lists"),
+    ):
         first: dict[str, Key] = {}
         for key, name in _named(tree, *path):
             if name in first:
@@ -81,7 +89,9 @@ def _references(tables: Tables, tree: Tree) -> Iterator[Fault]:
     tunnels = {name for _, name in _named(tree, "tunnels")}
     primaries = {name for _, name in _named(tree, "primaries")}
     for key, table in tables.items():
-        if table.kind is Primary:
+        if table.kind is FilterList and table.get("primary") is not None:
+            yield from _exists((*key, "primary"), table.get("primary"), primaries, "[[primaries]]")
+        if table.kind is Primary or table.kind is FilterList:
             seen: set[str] = set()
             for item, name in _items(key, table, "tunnels"):
                 yield from _exists(item, name, tunnels, "[[tunnels]]")

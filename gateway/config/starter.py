@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from filters.settings import BlockSettings, Cookies, DynamicBlock, RateLimit, Rule
+from filters.settings import BlockSettings, Cookies, DynamicBlock, FilterList, RateLimit, Rule
 from gateway.config.schema import Field, Shape, fields
 from gateway.settings import AdminSettings, GatewaySettings
 from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, Tunnel
@@ -39,6 +39,18 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
     ProxyIn: {"udp": '"v2"', "tcp": '"v2"', "from": '["192.0.2.0/24"]'},
     ProxyOut: {"health": '"plain"'},
     Health: {"zone": '"example.com"'},
+    FilterList: {
+        "name": '"abuse"',
+        "file": '"abuse.txt"',
+        "url": '"https://lists.example/abuse.txt"',
+        "primary": '"customer-a"',
+        "zone": '"rpz.example"',
+        "address": '"203.0.113.9"',
+        "ca": '"ca.pem"',
+        "column": "1",
+        "kind": '"names"',
+        "action": '"refuse"',
+    },
     RateLimit: {"name": '"hosts"', "key": '"client-prefix"', "rate": "200", "burst": "400"},
     BlockSettings: {"exempt": '["192.0.2.0/24"]', "exempt_names": '["example.com"]'},
     DynamicBlock: {
@@ -78,7 +90,10 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
 }
 
 
-_OTHERS: dict[type[Struct], set[str]] = {Rule: {"rcode", "ede", "limit", "tag", "pool", "delay", "mirror"}}
+_OTHERS: dict[type[Struct], set[str]] = {
+    FilterList: {"url", "primary", "zone", "tunnels", "address", "ca", "column"},
+    Rule: {"rcode", "ede", "limit", "tag", "pool", "delay", "mirror"},
+}
 """Keys that don't fit the others of their example; they are shown as an explanation."""
 
 

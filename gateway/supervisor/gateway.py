@@ -22,12 +22,14 @@ from gateway.config.changes import compare
 from gateway.config.directory import state_directory
 from gateway.errors import StartError
 from gateway.events import EventSink
+from gateway.lists.values import ListState
 from gateway.notify import Notifier, environment_notifier
 from gateway.settings import AdminSettings, GatewaySettings
 from gateway.state import GatewayState, ProcessState, Readiness, ReloadReport
 from gateway.supervisor.blocking import Blocking
 from gateway.supervisor.child import COMMAND, Child, Limits, Role
 from gateway.supervisor.doors import Doors
+from gateway.supervisor.listing import Listing
 from gateway.supervisor.plans import Planner
 from gateway.supervisor.readiness import judge
 from gateway.version import version
@@ -74,6 +76,8 @@ class Supervisor:
         self._registry: CollectorRegistry | None = None
         self._children: list[Child] = []
         self.blocking: Blocking | None = None
+        self.listing: Listing | None = None
+        self._listing: asyncio.Task[None] | None = None
         self._lives: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
@@ -124,6 +128,15 @@ class Supervisor:
     def rules(self) -> Mapping[str, int]:
         """The rules and their places in the shared memory."""
         return self._planner.rules
+
+    @property
+    def list_cells(self) -> Mapping[str, int]:
+        """The lists and their places in the shared memory."""
+        return self._planner.lists
+
+    def lists(self) -> Sequence[ListState]:
+        """How the lists are."""
+        return self.listing.keeper.states() if self.listing is not None else ()
 
     @property
     def block_figures(self) -> BlockKeeper | None:
@@ -191,6 +204,7 @@ class Supervisor:
             except (OSError, ValueError) as error:
                 raise StartError(f"shared memory: {error}") from error
             self._start_blocking()
+            await self._start_listing()
         for index in range(workers):
             self._add(f"ingress-{index}", "ingress", index)
         if self._planner.transfer is not None:
@@ -214,6 +228,28 @@ class Supervisor:
         task = asyncio.create_task(self.blocking.run(), name="blocks")
         task.add_done_callback(self._on_life_end)
         self._looking = task
+
+    async def _start_listing(self) -> None:
+        # Imported here, because only a gateway with a way in needs the data plane.
+        from gateway.lists.keeper import ListKeeper
+
+        base = self._path.parent if self._path is not None else Path()
+        keeper = ListKeeper(state=state_directory(self.settings.state, self._path), base=base, emit=self._events.emit)
+        keeper.configure(self.settings.filters.lists)
+        # Before the workers: what a list keeps out is kept out from the first query on.
+        await keeper.look(settle=False)
+        self._planner.take_lists(keeper.files())
+        self.listing = Listing(keeper, self._swap_lists)
+        self._listing = asyncio.create_task(self.listing.run(), name="lists")
+        self._listing.add_done_callback(self._on_life_end)
+
+    async def _swap_lists(self) -> None:
+        async with self._reloading:
+            if self.listing is None or self._stop.is_set():
+                return
+            self._planner.take_lists(self.listing.keeper.files())
+            workers = [child for child in self._children if child.role.kind == "ingress"]
+            await asyncio.gather(*(self._hand_down(child) for child in workers))
 
     def _add(self, name: str, kind: Literal["ingress", "transfer"], index: int) -> None:
         role = Role(name=name, kind=kind, index=index, start=lambda: self._first_message(kind, index))
@@ -311,6 +347,9 @@ class Supervisor:
             ) from None
         self.settings = settings
         self.serial += 1
+        if self.listing is not None:
+            await self.listing.configure(settings.filters.lists)
+            self._planner.take_lists(self.listing.keeper.files())
         self._planner.take(settings)
         self._events.configure(settings.log)
         if self.blocking is not None:
@@ -363,6 +402,8 @@ class Supervisor:
                 task.cancel()
         if admin is not None:
             await admin.stop()
+        if self._listing is not None:
+            self._listing.cancel()
         if self._looking is not None and self.blocking is not None:
             self._looking.cancel()
             self.blocking.keeper.save()

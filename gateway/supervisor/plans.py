@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
+
 from filters.limits import limit_names
+from filters.lists import LIST_CELLS
 from gateway import ipc
 from gateway.config.plain import to_plain
 from gateway.settings import GatewaySettings
@@ -12,12 +15,14 @@ from proxy.ingress.slots import LIMIT_SLOTS, RULE_SLOTS, Slots
 
 
 class Planner:
-    """Makes the plans of the settings in use. Each backend, rate limit and rule keeps its slot over all reloads."""
+    """Makes the plans of the settings in use. Each backend, limit, rule and list keeps its slot over all reloads."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._slots = Slots()
         self._limit_slots = Slots(LIMIT_SLOTS)
         self._rule_slots = Slots(RULE_SLOTS)
+        self._list_cells = Slots(LIST_CELLS)
+        self._files: dict[str, str] = {}
         self.take(settings)
 
     def take(self, settings: GatewaySettings) -> None:
@@ -25,8 +30,20 @@ class Planner:
         self.slots = dict(self._slots.assign(settings.ingress.backends)) if settings.ingress is not None else {}
         self.limits = dict(self._limit_slots.assign_names(limit_names(settings.filters.rate_limits)))
         self.rules = dict(self._rule_slots.assign_names([rule.name for rule in settings.filters.rules]))
-        self.ingress = _ingress(settings, self.slots, self.limits, self.rules)
+        self.lists = dict(self._list_cells.assign_names([each.name for each in settings.filters.lists]))
+        self._ingress = _ingress(settings, self.slots, self.limits, self.rules)
         self.transfer = ipc.TransferPlan(settings=_tree(settings.egress)) if settings.egress is not None else None
+
+    def take_lists(self, files: dict[str, str]) -> None:
+        """Name these files of lists from now on."""
+        self._files = files
+
+    @property
+    def ingress(self) -> ipc.IngressPlan | None:
+        """What the ingress workers go by."""
+        if self._ingress is None:
+            return None
+        return msgspec.structs.replace(self._ingress, lists=self._files, list_cells=self.lists)
 
 
 def _ingress(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,7 +20,9 @@ from gateway.wiring.process import Service
 from proxy.values import Emit
 
 if TYPE_CHECKING:
+    from filters.policy import Surroundings
     from proxy.egress.sockets import EgressSocket
+    from proxy.settings import IngressSettings
 
 
 def build_service(start: ipc.Start, emit: Emit) -> Service:
@@ -44,7 +47,6 @@ class Ingress:
         from filters.policy import compile_policy
         from filters.settings import FilterSettings
         from proxy.ingress.sockets import ListenerSocket
-        from proxy.ingress.surroundings import surroundings
         from proxy.ingress.worker import IngressWorker
         from proxy.settings import IngressSettings
 
@@ -58,7 +60,7 @@ class Ingress:
             settings=settings,
             slots=plan.slots,
             health_zone=plan.health_zone,
-            policy=compile_policy(filters, surroundings(settings, plan.limits, plan.rules)),
+            policy=compile_policy(filters, _around(settings, plan, emit)),
             memory=SharedMemory.attach(start.memory),
             sockets=sockets,
             emit=emit,
@@ -76,7 +78,6 @@ class Ingress:
         from dataplane import Policy
         from filters.policy import compile_policy
         from filters.settings import FilterSettings
-        from proxy.ingress.surroundings import surroundings
         from proxy.settings import IngressSettings
 
         plan = message.plan
@@ -85,7 +86,7 @@ class Ingress:
 
         def read() -> tuple[IngressSettings, FilterSettings, Policy]:
             settings, filters = read_plain(IngressSettings, plan.settings), read_plain(FilterSettings, plan.filters)
-            return settings, filters, compile_policy(filters, surroundings(settings, plan.limits, plan.rules))
+            return settings, filters, compile_policy(filters, _around(settings, plan))
 
         # In a thread: a long list of zones takes seconds, and queries don't wait for it.
         settings, filters, policy = await asyncio.to_thread(read)
@@ -108,6 +109,28 @@ class Ingress:
     def status(self) -> dict[str, Any]:
         """`proxy.ingress.worker.WorkerStatus` as plain data."""
         return plain_status(self._worker.status())
+
+
+def _around(settings: IngressSettings, plan: ipc.IngressPlan, emit: Emit | None = None) -> Surroundings:
+    """What the filters may name, with the lists opened.
+
+    Raises:
+        ValueError: a list can't be opened, and there is no `emit` to tell it to.
+    """
+    from dataplane import List
+    from proxy.ingress.surroundings import surroundings
+
+    lists: dict[str, List] = {}
+    for name, file in plan.lists.items():
+        try:
+            lists[name] = List.open(Path(file))
+        except (OSError, ValueError) as error:
+            # A worker that starts has nothing else to go by, and better serves without than not at all.
+            if emit is None:
+                raise ValueError(f"list {name}: {error}") from error
+            emit("list.failed", {"list": name, "error": str(error), "remedy": "it comes again with its next version"})
+    around = surroundings(settings, plan.limits, plan.rules)
+    return msgspec.structs.replace(around, lists=lists, list_cells=plan.list_cells)
 
 
 class Transfer:

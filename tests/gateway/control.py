@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from dataplane import SharedMemory
 from gateway.blocks.keeper import BlockKeeper
+from gateway.lists.values import ListState
 from gateway.metrics import create_registry
 from gateway.settings import AdminSettings, GatewaySettings
 from gateway.state import GatewayState, ProcessState, Readiness, ReloadReport
@@ -83,6 +84,9 @@ def process(name: str, role: str, body: Mapping[str, object], phase: str = "serv
     )
 
 
+LIST = ListState(name="abuse", names=2, prefixes=1, skipped=3, not_applicable=4, failures=5, loaded=0.0)
+
+
 class Still:
     """What the supervisor is to the API and the metrics."""
 
@@ -98,6 +102,7 @@ class Still:
         keeper = BlockKeeper(GatewaySettings(version=1), None, lambda _name, _fields: None)
         self.block_figures: BlockKeeper | None = keeper
         self.blocking: Blocking | None = Blocking(keeper, [], self)
+        self.list_cells = {"abuse": 0}
         self.event_counts = {"gateway.ready": 1}
         self.listening = listening
         self.reloads = 0
@@ -110,6 +115,10 @@ class Still:
 
     def backend_names(self) -> Mapping[int, str]:
         return {slot: name for name, slot in self.slots.items()}
+
+    def lists(self) -> Sequence[ListState]:
+        """One list."""
+        return [LIST]
 
     def processes(self) -> Sequence[ProcessState]:
         return self.running

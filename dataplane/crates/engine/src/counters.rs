@@ -214,10 +214,10 @@ impl Totals {
         self.words[cells::COOKIES + shown.cell(transport)]
     }
 
-    /// Messages that the list of this index decided about.
+    /// Messages that the list of this cell decided about.
     #[must_use]
-    pub fn listed(&self, index: usize) -> u64 {
-        if index < MAX_LISTS { self.words[cells::LISTS + index] } else { 0 }
+    pub fn listed(&self, cell: usize) -> u64 {
+        if cell < MAX_LISTS { self.words[cells::LISTS + cell] } else { 0 }
     }
 
     /// Messages that the rule in this slot matched; 0 for a slot that does not exist.

@@ -346,8 +346,8 @@ impl Case<'_> {
 
     /// The verdict of the first list that knows the client or the name.
     fn listed(&self, query: &Query<'_>, echo: Echo) -> Option<Verdict<'static>> {
-        let (index, action) = self.policy.lists.find(self.client.address, query)?;
-        self.limits.count_listed(index);
+        let (cell, action) = self.policy.lists.find(self.client.address, query)?;
+        self.limits.count_listed(cell);
         Some(match lists::act(action, query.opcode, echo, self.client.transport.is_stream())? {
             Listed::Now(verdict) => verdict,
             Listed::Refuse => self.error(Reason::Listed, rcode::REFUSED, echo),

@@ -65,6 +65,8 @@ pub enum ListAction {
 pub struct ListSpec {
     pub list: Option<Arc<SharedList>>,
     pub action: ListAction,
+    /// Where its hits are counted, below [`MAX_LISTS`].
+    pub cell: usize,
 }
 
 /// What is to become of a message that a list knows.
@@ -80,7 +82,7 @@ pub(crate) enum Listed {
 #[derive(Debug, Default)]
 pub struct Lists {
     all: Vec<Option<Arc<SharedList>>>,
-    /// Those that decide, in their order.
+    /// Those that decide, in their order, with their cells.
     deciding: Vec<(usize, Arc<SharedList>, ListAction)>,
 }
 
@@ -92,11 +94,11 @@ impl Lists {
             return Err(format!("{} lists are more than {MAX_LISTS}", specs.len()));
         }
         let mut lists = Self::default();
-        for (index, spec) in specs.into_iter().enumerate() {
+        for spec in specs {
             if let Some(list) = &spec.list
                 && spec.action != ListAction::Select
             {
-                lists.deciding.push((index, Arc::clone(list), spec.action));
+                lists.deciding.push((spec.cell, Arc::clone(list), spec.action));
             }
             lists.all.push(spec.list);
         }
@@ -125,14 +127,14 @@ impl Lists {
         self.deciding.is_empty()
     }
 
-    /// The number of the first list that knows the client or the name, and what it does.
+    /// The cell of the first list that knows the client or the name, and what it does.
     #[inline]
     pub(crate) fn find(&self, client: IpAddr, query: &Query<'_>) -> Option<(usize, ListAction)> {
         let asked =
             query.question.as_ref().filter(|asked| query.opcode == opcode::QUERY && asked.qclass != class::CHAOS);
-        self.deciding.iter().find_map(|(index, list, action)| {
+        self.deciding.iter().find_map(|(cell, list, action)| {
             let effect = list.client(client).or_else(|| asked.and_then(|asked| list.name(asked.name, asked.labels)))?;
-            Some((*index, resolve(*action, effect)))
+            Some((*cell, resolve(*action, effect)))
         })
     }
 }

@@ -107,10 +107,10 @@ impl<'w> Limits<'w> {
         }
     }
 
-    /// Counts a message that the list `index` decided about.
+    /// Counts a message that the list of this cell decided about.
     #[inline]
-    pub(crate) fn count_listed(&self, index: usize) {
-        if let Some(cell) = self.counts.get(cells::LISTS - cells::LIMITS + index) {
+    pub(crate) fn count_listed(&self, cell: usize) {
+        if let Some(cell) = self.counts.get(cells::LISTS - cells::LIMITS + cell) {
             add(cell, 1);
         }
     }

@@ -24,13 +24,12 @@ fn list(names: &[(&str, Scope, Effect)], clients: &[(&str, u8, Effect)]) -> Opti
 }
 
 fn bad(action: ListAction) -> ListSpec {
-    ListSpec {
-        list: list(&[("bad.test", Scope::Suffix, Effect::Listed)], &[("198.51.100.0", 24, Effect::Listed)]),
-        action,
-    }
+    let list = list(&[("bad.test", Scope::Suffix, Effect::Listed)], &[("198.51.100.0", 24, Effect::Listed)]);
+    ListSpec { list, action, cell: 0 }
 }
 
-fn engine(lists: Vec<ListSpec>) -> Engine {
+fn engine(mut lists: Vec<ListSpec>) -> Engine {
+    lists.iter_mut().enumerate().for_each(|(cell, spec)| spec.cell = cell);
     Engine::new(PolicySpec { lists, ..limited(vec![]) })
 }
 
@@ -68,7 +67,7 @@ fn an_rpz_does_what_its_entries_say_and_an_action_overrides_all_but_passing() {
         ("tcp.test", Scope::Exact, Effect::Truncate),
     ];
     let clients = [("198.51.100.0", 24, Effect::Drop), ("198.51.100.1", 32, Effect::Pass)];
-    let zone = |action| engine(vec![ListSpec { list: list(&entries, &clients), action }]);
+    let zone = |action| engine(vec![ListSpec { list: list(&entries, &clients), action, cell: 0 }]);
     let (given, refusing) = (zone(ListAction::Given), zone(ListAction::Refuse));
     for (who, asked, expected, overridden) in [
         (ELSEWHERE, "nx.test", "reply listed 3", "reply listed 5"),
@@ -87,8 +86,12 @@ fn an_rpz_does_what_its_entries_say_and_an_action_overrides_all_but_passing() {
 
 #[test]
 fn the_first_list_that_knows_decides() {
-    let pass = ListSpec { list: list(&[("ok.bad.test", Scope::Exact, Effect::Listed)], &[]), action: ListAction::Pass };
-    let missing = ListSpec { list: None, action: ListAction::Drop };
+    let pass = ListSpec {
+        list: list(&[("ok.bad.test", Scope::Exact, Effect::Listed)], &[]),
+        action: ListAction::Pass,
+        cell: 0,
+    };
+    let missing = ListSpec { list: None, action: ListAction::Drop, cell: 0 };
     let engine = engine(vec![bad(ListAction::Select), missing, pass, bad(ListAction::Drop), bad(ListAction::Refuse)]);
     assert_eq!(engine.says(&query("ok.bad.test"), &client(ELSEWHERE), 1), "forward ok");
     assert_eq!(engine.says(&query("bad.test"), &client(ELSEWHERE), 1), "drop listed");

@@ -34,8 +34,8 @@ struct Reading {
 /// Names, prefixes, lines of garbage, the first of them (number, what is wrong), triggers that need an answer, local data.
 type ReportRow = (u32, u32, u64, Vec<(u64, String)>, u64, u64);
 
-/// A list, if one could be loaded, and what it does.
-pub type ListRow = (Option<Py<List>>, String);
+/// A list, if one could be loaded, what it does, and the cell of its hits.
+pub type ListRow = (Option<Py<List>>, String, usize);
 
 #[pymethods]
 impl List {
@@ -136,7 +136,7 @@ fn write(builder: ListBuilder, fresh: &Path, stamp: u128) -> io::Result<Report> 
 }
 
 /// A list of a policy.
-pub fn list_spec((list, action): ListRow) -> PyResult<ListSpec> {
+pub fn list_spec((list, action, cell): ListRow) -> PyResult<ListSpec> {
     let action = match action.as_str() {
         "none" => ListAction::Select,
         "given" => ListAction::Given,
@@ -148,7 +148,7 @@ pub fn list_spec((list, action): ListRow) -> PyResult<ListSpec> {
         "allow" => ListAction::Pass,
         other => return Err(PyValueError::new_err(format!("{other:?} is no action of a list"))),
     };
-    Ok(ListSpec { list: list.map(|list| Arc::clone(&list.get().inner)), action })
+    Ok(ListSpec { list: list.map(|list| Arc::clone(&list.get().inner)), action, cell })
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -115,8 +115,8 @@ impl SharedMemory {
         Ok(rows.filter(|row| row.2 > 0).collect())
     }
 
-    fn listed(&self, index: usize) -> PyResult<u64> {
-        Ok(self.totals()?.listed(index))
+    fn listed(&self, cell: usize) -> PyResult<u64> {
+        Ok(self.totals()?.listed(cell))
     }
 
     fn rule_hits(&self) -> PyResult<Vec<(usize, u64, u64)>> {

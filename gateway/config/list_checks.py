@@ -1,0 +1,84 @@
+"""What one `[[filters.lists]]` can't know of itself: its one source, the keys that go with it, and names that exist."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from filters.errors import FilterError
+from filters.names import zone_wire
+from filters.settings import FilterList
+from gateway.config.problems import Key, quote
+from gateway.config.reader import Fault, Table
+
+_SOURCES = ("file", "url", "primary")
+
+
+def list_faults(tables: Mapping[Key, Table]) -> Iterator[Fault]:
+    """All faults of the lists, but for names that don't exist."""
+    for key, table in tables.items():
+        if table.kind is FilterList:
+            yield from _source(key, table)
+            yield from _form(key, table)
+
+
+def _source(key: Key, table: Table) -> Iterator[Fault]:
+    given = [name for name in _SOURCES if table.get(name) is not None]
+    if len(given) != 1 and all(name in table.values for name in _SOURCES):
+        found = " and ".join(given) or "no source"
+        yield Fault(key, found, "write one of file, url, and primary with zone")
+        return
+    if table.get("url") is not None:
+        yield from _url(key, table)
+        return
+    for name in ("tunnels", "address", "ca"):
+        if table.get(name):
+            yield Fault((*key, name), "a key that has no effect", "it goes with `url`; leave it out")
+    if table.get("primary") is not None:
+        if table.get("zone") is None and "zone" in table.values:
+            yield Fault(key, "no zone", "name the response policy zone that is transferred")
+        if table.get("format") not in {None, "rpz"}:
+            yield Fault((*key, "format"), quote(table.get("format")), 'what is transferred is an RPZ: write "rpz"')
+
+
+def _url(key: Key, table: Table) -> Iterator[Fault]:
+    try:
+        parts = urlsplit(table.get("url"))
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, None
+    if (
+        not host
+        or parts is None
+        or parts.scheme != "https"
+        or parts.username is not None
+        or parts.fragment
+        or not table.get("url").isascii()
+    ):
+        yield Fault((*key, "url"), "a URL that can't be fetched", "write https://host[:port]/path, without user and #")
+    if table.get("tunnels") == ():
+        right = 'name the tunnels that lead there; only one with url = "direct://" goes directly'
+        yield Fault(key, "a url without tunnels", right)
+    address = table.get("address")
+    if address is not None:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            yield Fault((*key, "address"), quote(address), "write an IP address; the port comes from the url")
+
+
+def _form(key: Key, table: Table) -> Iterator[Fault]:
+    kind, column, zone = table.get("format"), table.get("column"), table.get("zone")
+    if kind == "csv" and column is None and "column" in table.values:
+        yield Fault(key, "csv without a column", "write column = 1 for the first one")
+    if column is not None and kind not in {None, "csv"}:
+        yield Fault((*key, "column"), "a key that has no effect", 'it goes with format = "csv"; leave it out')
+    if table.get("action") is None and "action" in table.values and kind not in {None, "rpz"}:
+        right = "write action = drop, refuse, nxdomain, nodata, truncate or allow; or none for a list that rules use"
+        yield Fault(key, "a list without an action", right)
+    if zone is not None:
+        try:
+            zone_wire(zone)
+        except FilterError as error:
+            yield Fault((*key, "zone"), quote(zone), str(error))
