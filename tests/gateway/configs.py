@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 KEY_32 = base64.b64encode(bytes(range(32))).decode()
+COOKIE_KEY = "e5e973e5a6b2a43f48e7dc849e37bfcf"
 
 INGRESS = """\
 version = 1
@@ -51,6 +52,8 @@ key = "client-prefix"
 rate = 200
 [filters.checks]
 chaos = "pass"
+[filters.cookies]
+secret = "{COOKIE_KEY}"
 [filters.error_budget]
 rate = 10
 
@@ -87,5 +90,5 @@ format = "json"
 level = "warning"
 """
 
-PLANTED = (KEY_32, "planted-user", "planted-password", "planted-token")
+PLANTED = (KEY_32, COOKIE_KEY, "planted-user", "planted-password", "planted-token")
 """Secrets of FULL: none of them may ever be shown."""

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from filters.cookies import secret_bytes
 from gateway.cli import cli
 from gateway.cli.client import reachable
 from gateway.config import load
-from proxy.values import Endpoint
-from tests.gateway.configs import FULL, KEY_32, PLANTED
+from proxy.values import Endpoint, Secret
+from tests.gateway.configs import FULL, INGRESS, KEY_32, PLANTED
 from tests.gateway.running import Running
 from tests.support.peers import free_port
 
@@ -121,6 +122,18 @@ def test_exit_keys_are_fresh_and_fit(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text().strip() not in result.output
     assert zonegate("exit-key", "--output", file).exit_code == 1
+
+
+def test_cookie_secrets_are_fresh_and_fit(tmp_path: Path) -> None:
+    first, second = zonegate("cookie-secret").output, zonegate("cookie-secret").output
+    assert first != second
+    assert len(secret_bytes(Secret(first))) == 16
+    file = tmp_path / "cookie.secret"
+    assert zonegate("cookie-secret", "--output", file).exit_code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    configured = INGRESS + f'[filters.cookies]\nsecret = {{ file = "{file}" }}\n'
+    (tmp_path / "zonegate.toml").write_text(configured)
+    assert zonegate("check", tmp_path / "zonegate.toml").exit_code == 0
 
 
 def test_exit_options_are_checked_like_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

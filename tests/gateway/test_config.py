@@ -116,6 +116,21 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
     (INGRESS + '[filters]\nzones = ["é.example"]\n', "zones", "filters.zones[0]", "é", "A-label"),
     (INGRESS + '[ingress.health]\nzone = "\\\\999"\n', "999", "ingress.health.zone", "999", "escaped code"),
     (INGRESS + '[ingress.health]\nzone = "*"\nrise = 0\n', "rise", "ingress.health.rise", "0", "from 1 to 100"),
+    (INGRESS + '[filters.cookies]\nsecret = "xy"\n', "xy", "filters.cookies.secret", "no cookie secret", "32 hex"),
+    (
+        INGRESS + f'[filters.cookies]\nsecret = "{"a" * 32}"\naccepted_secrets = ["{"b" * 31}"]\n',
+        "accepted",
+        "filters.cookies.accepted_secrets[0]",
+        "no cookie secret",
+        "`zonegate cookie-secret` makes one",
+    ),
+    (
+        INGRESS + "[filters.cookies]\nslip = 2\n",
+        "cookies",
+        "filters.cookies",
+        "without a secret",
+        "leave the table",
+    ),
     (INGRESS + "[filters]\nchecks = 3\n", "checks", "filters.checks", "3", "a table with the keys source_port"),
     (INGRESS + "tunnels = 3\n", "tunnels", "ingress.backends[0].tunnels", "an unknown key", "known here"),
     (

@@ -112,9 +112,9 @@ def test_a_mutated_configuration(text: str) -> None:
 
 
 def secret_in_place(text: str, secret: str) -> bool:
-    """Whether the mutation left the secret where secrets stand, and only there: at `url`, `key` and `token`."""
+    """Whether the mutation left the secret only where secrets stand: at `url`, `key`, `token` and `secret`."""
     lines = [line for line in text.splitlines() if secret in line]
-    return all(line.startswith(("url = ", "key = ", "token = ")) for line in lines)
+    return all(line.startswith(("url = ", "key = ", "token = ", "secret = ")) for line in lines)
 
 
 @given(st.integers(0, 10))

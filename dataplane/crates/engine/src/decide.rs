@@ -304,7 +304,7 @@ impl Case<'_> {
     /// The reply to a query that has to show another cookie, or that asks for nothing else.
     fn challenge(&self, cookies: &Cookies, query: &Query<'_>, seen: &Seen, echo: Echo) -> Option<Verdict<'static>> {
         let reply = |reason, rcode, truncated| Some(Verdict::Reply { reason, rcode, truncated, echo });
-        if query.question.is_none() {
+        if query.question.is_none() && seen.reply.is_some() {
             // A wrong server cookie is told to be wrong (RFC 7873 section 5.4).
             let is_right = matches!(seen.shown, Shown::Client | Shown::Valid);
             return reply(Reason::CookieOnly, if is_right { rcode::NOERROR } else { rcode::BADCOOKIE }, false);

@@ -120,7 +120,11 @@ fn pass<'m>(
             found.trailing = (message.len() - end) as u16;
             judge.expect(found.trailing == 0, Reason::TrailingBytes)?;
         }
-        Err(reason) => judge.fault(reason)?,
+        Err(reason) => {
+            judge.fault(reason)?;
+            // The walk did not see all of what passes now, so nothing in it may be changed.
+            found.cookie = None;
+        }
     }
     judge.expect(found.edns.is_none_or(|edns| edns.version == 0), Reason::EdnsVersion)?;
     match question {

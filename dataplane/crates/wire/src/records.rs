@@ -123,6 +123,7 @@ fn read_options(record: &Record<'_>, found: &mut Found<'_>) -> Result<(), Reason
             return Err(Reason::EdnsOptions);
         };
         let length = u16::from_be_bytes([l0, l1]);
+        let next = behind.get(usize::from(length)..).ok_or(Reason::EdnsOptions)?;
         // Of several COOKIE options all but the first are ignored (RFC 7873 section 5.2).
         if u16::from_be_bytes([c0, c1]) == COOKIE && found.cookie.is_none() {
             if !matches!(length, 8 | 16..=40) {
@@ -136,7 +137,7 @@ fn read_options(record: &Record<'_>, found: &mut Found<'_>) -> Result<(), Reason
             };
             found.cookie = Some(place);
         }
-        rest = behind.get(usize::from(length)..).ok_or(Reason::EdnsOptions)?;
+        rest = next;
     }
     Ok(())
 }
