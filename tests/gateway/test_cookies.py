@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,7 @@ def learn(where: Endpoint, *, tcp: bool = False) -> bytes:
     """The one cookie that a first query gets."""
     (cookie,) = cookies_of(ask(where, tcp=tcp))
     assert (len(cookie), cookie[:12]) == (24, OWN + b"\1\0\0\0")
+    assert abs(int.from_bytes(cookie[12:16]) - time.time()) < 60
     return cookie
 
 

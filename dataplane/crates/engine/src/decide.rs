@@ -216,17 +216,18 @@ pub fn decide_traced<'m, T: Trace>(
     let learns = seen.learns() && !query.signed;
     let mut treatment = Treatment::default();
     let facts = Facts { query: &query, message, client, zone, shown: seen.shown, now };
-    match policy.rules.decide(&facts, limits, &policy.zones, &mut treatment, trace) {
+    let outcome = policy.rules.decide(&facts, limits, &policy.zones, &mut treatment, trace);
+    match outcome {
         Outcome::Pass => {
             if let Some(action) = case.over_limit(Some(&query), zone, seen.is_verified(), trace) {
                 return case.limited(action, echo(), learns);
             }
         }
         Outcome::Allow => {}
-        outcome => return case.ruled(outcome, &facts, echo(), learns, trace),
+        _ => return case.ruled(outcome, &facts, echo(), learns, trace),
     }
     if let Some(cookies) = &policy.cookies {
-        if let Some(verdict) = case.challenge(cookies, &query, &seen, echo()) {
+        if let Some(verdict) = case.challenge(cookies, &query, &seen, outcome == Outcome::Allow, echo()) {
             return verdict;
         }
         treatment = cookies.treat(treatment, &query, &seen, client.transport);
@@ -301,15 +302,22 @@ impl Case<'_> {
         seen
     }
 
-    /// The reply to a query that has to show another cookie, or that asks for nothing else.
-    fn challenge(&self, cookies: &Cookies, query: &Query<'_>, seen: &Seen, echo: Echo) -> Option<Verdict<'static>> {
+    /// The reply to a query that has to show another cookie, unless a rule allows it, or that asks for nothing else.
+    fn challenge(
+        &self,
+        cookies: &Cookies,
+        query: &Query<'_>,
+        seen: &Seen,
+        allowed: bool,
+        echo: Echo,
+    ) -> Option<Verdict<'static>> {
         let reply = |reason, rcode, truncated| Some(Verdict::Reply { reason, rcode, truncated, echo });
         if query.question.is_none() && seen.reply.is_some() {
             // A wrong server cookie is told to be wrong (RFC 7873 section 5.4).
             let is_right = matches!(seen.shown, Shown::Client | Shown::Valid);
             return reply(Reason::CookieOnly, if is_right { rcode::NOERROR } else { rcode::BADCOOKIE }, false);
         }
-        if self.client.transport.is_stream() || seen.is_verified() {
+        if allowed || self.client.transport.is_stream() || seen.is_verified() {
             return None;
         }
         match cookies.challenge(query, seen, self.now.clock) {

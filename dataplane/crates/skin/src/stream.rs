@@ -43,8 +43,9 @@ impl StreamRelay {
     fn new(memory: &SharedMemory, worker: usize, policy: &Policy, bounds: BoundsRow) -> PyResult<Self> {
         let tally = Tally::new(Arc::clone(&memory.inner), worker, Transport::Tcp)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let relay = stream::StreamRelay::new(tally, Arc::clone(&policy.inner), limits(bounds)?)
+        let mut relay = stream::StreamRelay::new(tally, Arc::clone(&policy.inner), limits(bounds)?)
             .map_err(std::io::Error::other)?;
+        relay.set_offset(sys::offset());
         Ok(StreamRelay { relay })
     }
 

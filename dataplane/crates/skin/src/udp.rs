@@ -47,8 +47,9 @@ impl UdpRelay {
         let tally = Tally::new(Arc::clone(&memory.inner), worker, Transport::Udp)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         let sockets = sockets.into_iter().map(|(fd, ipv6)| BackendSocket { fd, ipv6 }).collect();
-        let relay = udp::UdpRelay::new(tally, Arc::clone(&policy.inner), sockets, Bounds { flows, segmentation })
+        let mut relay = udp::UdpRelay::new(tally, Arc::clone(&policy.inner), sockets, Bounds { flows, segmentation })
             .map_err(std::io::Error::other)?;
+        relay.set_offset(sys::offset());
         Ok(UdpRelay { relay })
     }
 

@@ -70,7 +70,7 @@ pub struct Rule {
 pub(crate) enum Outcome {
     /// On to the rate limits.
     Pass,
-    /// Past the rate limits.
+    /// Past the rate limits and the demand for a cookie.
     Allow,
     Drop,
     /// An RCODE, and the number of the extended error that goes with it.
