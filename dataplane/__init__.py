@@ -12,6 +12,7 @@ from dataplane._native import (
     UdpRelay,
     check_message,
     distinct_names,
+    proxy_header,
     put_cookie,
     strip_cookies,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "UdpRelay",
     "check_message",
     "distinct_names",
+    "proxy_header",
     "put_cookie",
     "strip_cookies",
 ]

@@ -601,6 +601,13 @@ def check_message(message: bytes, transport: str) -> tuple[Reading | None, str, 
         ValueError: no such transport; udp, tcp and tls are.
     """
 
+def proxy_header(kind: str, source: tuple[str, int], destination: tuple[str, int], *, checksum: bool = False) -> bytes:
+    """What stands before a datagram: LOCAL of PROXY v2 ("local"), or a client as v2 ("v2") or SPP ("spp") has it.
+
+    Raises:
+        ValueError: another kind, or what is no address.
+    """
+
 def strip_cookies(query: bytes) -> bytes:
     """What a backend gets of a query with DNS cookies: without them, and with a UDP size that leaves room for one in
     the answer. As it was, if it has none or is not good."""

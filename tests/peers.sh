@@ -10,11 +10,11 @@ PEERS=${ZONEGATE_PEERS:-/opt/zonegate-peers}
 SHADOWSOCKS_RUST=1.25.0
 CARGO_FUZZ=0.13.2
 PACKAGES=(
-    bind9 bind9-utils bind9-dnsutils nsd knot knot-dnsutils pdns-server pdns-backend-bind ldnsutils
+    bind9 bind9-utils bind9-dnsutils nsd knot knot-dnsutils pdns-server pdns-backend-bind ldnsutils unbound
     dnsdist dnsperf shadowsocks-libev dante-server build-essential
 )
 PROGRAMS=(
-    named dig dnssec-verify nsd knotd kdig pdns_server ldns-verify-zone
+    named dig dnssec-verify nsd knotd kdig pdns_server ldns-verify-zone unbound
     dnsdist dnsperf ss-server ss-local danted c++
 )
 

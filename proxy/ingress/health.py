@@ -11,23 +11,13 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdatatype
-
-from proxy.ingress.descriptors import is_shortage
-from proxy.ingress.sockets import family_of
+from proxy.ingress.probes import advice, check, way_of
 from proxy.settings import Backend, Health
-from proxy.values import Endpoint
 
 State = Literal["unknown", "healthy", "unhealthy"]
 
@@ -63,79 +53,32 @@ class Judge:
         return True
 
 
-def is_good_answer(answer: bytes, query: dns.message.Message) -> bool:
-    """Whether `answer` shows a working secondary: our question again, and NOERROR with the SOA for a named zone.
-
-    For the root (no zone is known) any answer but SERVFAIL will do: an authoritative server refuses it.
-    """
-    try:
-        message = dns.message.from_wire(answer, ignore_trailing=True)
-    except dns.exception.DNSException:
-        return False
-    if not query.is_response(message):
-        return False
-    if query.question[0].name == dns.name.root:
-        return message.rcode() != dns.rcode.SERVFAIL
-    return message.rcode() == dns.rcode.NOERROR and any(rrset.rdtype == dns.rdatatype.SOA for rrset in message.answer)
-
-
-class _OneAnswer(asyncio.DatagramProtocol):
-    """Completes with the first datagram that passes `accept`, or with False on a refused port."""
-
-    def __init__(self, accept: Callable[[bytes], bool]) -> None:
-        self._accept = accept
-        self.result: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, _addr: object) -> None:
-        if not self.result.done() and self._accept(data):
-            self.result.set_result(True)
-
-    def error_received(self, _error: Exception) -> None:
-        if not self.result.done():
-            self.result.set_result(False)
-
-
-async def check(address: Endpoint, zone: str | None, patience: float) -> bool | None:
-    """Ask `address` over UDP for the SOA of `zone` and wait up to `patience` seconds for a good answer.
-
-    None when it could not be asked for want of our own descriptors or memory, which says nothing of the backend.
-    """
-    query = dns.message.make_query(dns.name.from_text(zone or "."), dns.rdatatype.SOA, id=secrets.randbits(16))
-    query.flags &= ~dns.flags.RD
-    loop = asyncio.get_running_loop()
-    try:
-        transport, protocol = await loop.create_datagram_endpoint(
-            lambda: _OneAnswer(lambda data: is_good_answer(data, query)),
-            remote_addr=address.sockaddr,
-            family=family_of(address),
-        )
-    except OSError as error:
-        return None if is_shortage(error) else False
-    try:
-        transport.sendto(query.to_wire())
-        async with asyncio.timeout(patience):
-            return await protocol.result
-    except TimeoutError:
-        return False
-    finally:
-        transport.close()
-
-
 @dataclass(slots=True)
 class _Watched:
     backend: Backend
     judge: Judge
     good_at: float = -math.inf  # when the last good check was answered, in seconds of the monotonic clock
+    puzzling: bool = False  # it became unhealthy, and nobody has looked why
     task: asyncio.Task[None] | None = field(default=None)
 
 
 class HealthMonitor:
-    """Checks every backend of a worker and calls `changed(slot, healthy)` when one changes its state."""
+    """Checks every backend of a worker and calls `changed(slot, healthy)` when one changes its state.
 
-    def __init__(self, settings: Health, zone: str | None, changed: Callable[[int, bool], None]) -> None:
+    When one becomes unhealthy, other PROXY headers are tried once; `advise(slot, remedy)` is told what would help.
+    """
+
+    def __init__(
+        self,
+        settings: Health,
+        zone: str | None,
+        changed: Callable[[int, bool], None],
+        advise: Callable[[int, str], None] = lambda _slot, _remedy: None,
+    ) -> None:
         self._settings = settings
         self._zone = zone
         self._changed = changed
+        self._advise = advise
         self._watched: dict[int, _Watched] = {}
 
     def watch(self, settings: Health, zone: str | None, backends: dict[int, Backend]) -> None:
@@ -167,6 +110,7 @@ class HealthMonitor:
         if watched is None or time.monotonic() - watched.good_at < watched.backend.timeout:
             return
         if watched.judge.bad():
+            watched.puzzling = True
             self._changed(slot, False)
 
     def stop(self) -> None:
@@ -181,9 +125,16 @@ class HealthMonitor:
 
     async def _run(self, slot: int, watched: _Watched) -> None:
         while True:
-            good = await check(watched.backend.address, self._zone, self._settings.timeout)
+            backend = watched.backend
+            good = await check(backend.address, self._zone, self._settings.timeout, way_of(backend.proxy_protocol))
             if good:
                 watched.good_at = time.monotonic()
             if good is not None and (watched.judge.good() if good else watched.judge.bad()):
+                watched.puzzling = not good
                 self._changed(slot, good)
+            if watched.puzzling:
+                watched.puzzling = False
+                remedy = await advice(backend, self._zone, self._settings.timeout)
+                if remedy is not None:
+                    self._advise(slot, remedy)
             await asyncio.sleep(self._settings.interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311  no secret

@@ -68,7 +68,7 @@ class IngressWorker:
         self._health_zone = health_zone
         self._sockets = sockets
         self._emit = emit
-        self._health = HealthMonitor(settings.health, health_zone, self._health_changed)
+        self._health = HealthMonitor(settings.health, health_zone, self._health_changed, self._advise)
         self._udp = UdpIngress(
             settings=settings, slots=slots, policy=policy, memory=memory, worker=index, silent=self._health.failed
         )
@@ -170,6 +170,10 @@ class IngressWorker:
         self._tcp.set_health(slot, healthy)
         name = next(name for name, known in self._slots.items() if known == slot)
         self._emit("backend.healthy" if healthy else "backend.unhealthy", {"backend": name, "worker": self._index})
+
+    def _advise(self, slot: int, remedy: str) -> None:
+        name = next(name for name, known in self._slots.items() if known == slot)
+        self._emit("backend.proxy-protocol-mismatch", {"backend": name, "worker": self._index, "remedy": remedy})
 
 
 def receive_drops(listener: socket.socket) -> int:

@@ -7,8 +7,9 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from proxy.ingress.health import HealthMonitor, Judge, State, check, is_good_answer
-from proxy.settings import Backend, Health
+from proxy.ingress.health import HealthMonitor, Judge, State
+from proxy.ingress.probes import Way, advice, check, is_good_answer, remedy
+from proxy.settings import Backend, Health, ProxyOut
 from tests.support.backends import UdpBackend
 from tests.support.peers import auntil
 
@@ -109,5 +110,65 @@ async def test_passive_marks_bring_a_backend_down_before_the_next_check() -> Non
     monitor.failed(0)
     assert changes == [(0, True), (0, False)]
     monitor.failed(9)
+    monitor.stop()
+    await backend.close()
+
+
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+@pytest.mark.parametrize(("way", "length"), [("plain", 0), ("local", 16), ("v2", 28), ("v2-crc", 35), ("spp", 38)])
+async def test_a_check_comes_behind_its_header(way: Way, length: int) -> None:
+    def script(data: bytes) -> list[bytes]:
+        back = data[:length] if way == "spp" else b""
+        return [back + soa_answer(data[length:])]
+
+    backend = await UdpBackend(script).open()
+    assert await check(backend.endpoint, "example.com", 5, way)
+    ((head, (host, port)),) = [(data[:length], where) for data, where in backend.received]
+    if way in {"v2", "v2-crc"}:
+        assert head[:13] == SIGNATURE + b"\x21"
+        assert head[16:20] == bytes(map(int, host.split(".")))
+        assert head[24:26] == port.to_bytes(2)
+    elif way == "local":
+        assert head == SIGNATURE + b"\x20\0\0\0"
+    await backend.close()
+
+
+@pytest.mark.parametrize(
+    ("header", "answered", "words"),
+    [
+        (ProxyOut(), set(), None),
+        (ProxyOut(), {"plain"}, None),
+        (ProxyOut(), {"v2", "local"}, 'udp = "v2"'),
+        (ProxyOut(), {"spp"}, 'udp = "spp"'),
+        (ProxyOut(udp="v2"), {"plain"}, 'udp = "off", or let it take PROXY v2'),
+        (ProxyOut(udp="v2"), {"plain", "v2"}, 'health = "plain"'),
+        (ProxyOut(udp="v2"), {"v2"}, 'health = "proxy"'),
+        (ProxyOut(udp="v2", crc=True), {"v2", "local"}, None),
+        (ProxyOut(udp="v2", health="plain"), {"plain"}, 'udp = "off"'),
+        (ProxyOut(udp="spp"), {"v2", "local"}, 'udp = "v2"'),
+        (ProxyOut(udp="spp"), {"plain"}, "take SPP"),
+    ],
+)
+def test_what_is_answered_says_what_to_set(header: ProxyOut, answered: set[Way], words: str | None) -> None:
+    found = remedy(header, answered)
+    assert found is None if words is None else words in (found or "")
+
+
+async def test_a_backend_without_headers_is_advised_on_when_it_fails() -> None:
+    def script(data: bytes) -> list[bytes]:
+        # As a server that reads the header as a query: NOTIMP, under the ID that stands there.
+        return [data[:2] + b"\x8c\x04" + bytes(8)] if data.startswith(SIGNATURE) else [soa_answer(data)]
+
+    backend = await UdpBackend(script).open()
+    settings = Health(interval=0.02, timeout=0.2, rise=2, fall=2)
+    remedies: list[tuple[int, str]] = []
+    monitor = HealthMonitor(settings, "example.com", lambda *_: None, lambda slot, text: remedies.append((slot, text)))
+    node = Backend(name="ns-a", address=backend.endpoint, proxy_protocol=ProxyOut(udp="v2"))
+    monitor.watch(settings, "example.com", {0: node})
+    await auntil(lambda: len(remedies) == 1)
+    assert "without a header only" in remedies[0][1]
+    assert remedies[0][1] == await advice(node, "example.com", 0.2)
     monitor.stop()
     await backend.close()

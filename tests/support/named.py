@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,8 +29,12 @@ async def _running(argv: list[str], directory: Path, endpoint: Endpoint) -> Asyn
 
 
 @asynccontextmanager
-async def powerdns(directory: Path, zone: str, text: str, *, transfers_to: str) -> AsyncIterator[Endpoint]:
-    """A PowerDNS that wants a header from every loopback address, and gives the zone to `transfers_to` alone."""
+async def powerdns(
+    directory: Path, zone: str, text: str, *, transfers_to: str, more: Mapping[str, str] | None = None
+) -> AsyncIterator[Endpoint]:
+    """A PowerDNS that wants a header from every loopback address, and gives the zone to `transfers_to` alone. `more`
+    are further settings.
+    """
     program = require("pdns_server")
     endpoint = Endpoint.parse(f"127.0.0.1:{free_port()}")
     (directory / "zone").write_text(text)
@@ -48,6 +52,7 @@ async def powerdns(directory: Path, zone: str, text: str, *, transfers_to: str) 
         "daemon": "no",
         "guardian": "no",
         "security-poll-suffix": "",
+        **(more or {}),
     }
     argv = [program, *(f"--{name}={value}" for name, value in settings.items())]
     async with _running(argv, directory, endpoint):

@@ -22,6 +22,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     memory::register(module)?;
     policy::register(module)?;
     samples::register(module)?;
+    proxies::register(module)?;
     stream::register(module)?;
     udp::register(module)?;
     wire::register(module)

@@ -1,0 +1,139 @@
+"""One health check of a backend: a SOA query, behind the PROXY header that the backend expects, and a good answer.
+
+A backend that waits for a header and gets none, or the other way round, is silent or reports an error: a PROXY v2
+header reads as a DNS message of opcode 1 with thirteen questions. So when a backend fails, the other ways are tried
+once, and the one that is answered says which setting is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Literal
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+
+from dataplane import proxy_header
+from proxy.ingress.descriptors import is_shortage
+from proxy.ingress.sockets import family_of
+from proxy.settings import Backend, ProxyOut
+from proxy.values import Endpoint
+
+Way = Literal["plain", "local", "v2", "v2-crc", "spp"]
+"""What stands before the query: nothing, LOCAL of v2, or the header of a client, which is we ourselves."""
+
+
+def way_of(header: ProxyOut) -> Way:
+    """How a backend with these settings is checked."""
+    if header.probe != "proxy":
+        return header.probe
+    return told(header)
+
+
+def told(header: ProxyOut) -> Way:
+    """How clients' queries go to a backend with these settings."""
+    if header.udp == "v2":
+        return "v2-crc" if header.crc else "v2"
+    return "spp" if header.udp == "spp" else "plain"
+
+
+def is_good_answer(answer: bytes, query: dns.message.Message) -> bool:
+    """Whether `answer` shows a working secondary: our question again, and NOERROR with the SOA for a named zone.
+
+    For the root (no zone is known) any answer but SERVFAIL will do: an authoritative server refuses it.
+    """
+    try:
+        message = dns.message.from_wire(answer, ignore_trailing=True)
+    except dns.exception.DNSException:
+        return False
+    if not query.is_response(message):
+        return False
+    if query.question[0].name == dns.name.root:
+        return message.rcode() != dns.rcode.SERVFAIL
+    return message.rcode() == dns.rcode.NOERROR and any(rrset.rdtype == dns.rdatatype.SOA for rrset in message.answer)
+
+
+class _OneAnswer(asyncio.DatagramProtocol):
+    """Completes with the first datagram that passes `accept`, or with False on a refused port."""
+
+    def __init__(self, accept: Callable[[bytes], bool]) -> None:
+        self._accept = accept
+        self.result: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, _addr: object) -> None:
+        if not self.result.done() and self._accept(data):
+            self.result.set_result(True)
+
+    def error_received(self, _error: Exception) -> None:
+        if not self.result.done():
+            self.result.set_result(False)
+
+
+async def check(address: Endpoint, zone: str | None, patience: float, way: Way = "plain") -> bool | None:
+    """Ask `address` over UDP for the SOA of `zone` and wait up to `patience` seconds for a good answer.
+
+    None when it could not be asked for want of our own descriptors or memory, which says nothing of the backend.
+    """
+    query = dns.message.make_query(dns.name.from_text(zone or "."), dns.rdatatype.SOA, id=secrets.randbits(16))
+    query.flags &= ~dns.flags.RD
+    loop = asyncio.get_running_loop()
+    head = b""
+
+    def accept(data: bytes) -> bool:
+        # SPP stands before the answer too.
+        back = head if way == "spp" else b""
+        return data.startswith(back) and is_good_answer(data[len(back) :], query)
+
+    try:
+        transport, protocol = await loop.create_datagram_endpoint(
+            lambda: _OneAnswer(accept),
+            remote_addr=address.sockaddr,
+            family=family_of(address),
+        )
+    except OSError as error:
+        return None if is_shortage(error) else False
+    try:
+        head = _header(way, Endpoint.of(transport.get_extra_info("sockname")), address)
+        transport.sendto(head + query.to_wire())
+        async with asyncio.timeout(patience):
+            return await protocol.result
+    except TimeoutError:
+        return False
+    finally:
+        transport.close()
+
+
+def _header(way: Way, ours: Endpoint, backend: Endpoint) -> bytes:
+    if way == "plain":
+        return b""
+    return proxy_header(way.removesuffix("-crc"), ours.sockaddr, backend.sockaddr, checksum=way == "v2-crc")
+
+
+async def advice(backend: Backend, zone: str | None, patience: float) -> str | None:
+    """Which setting of its PROXY header is wrong, by what it answers; None when none explains it."""
+    ways: tuple[Way, ...] = ("plain", "local", "v2", "spp")
+    answers = await asyncio.gather(*(check(backend.address, zone, patience, way) for way in ways))
+    return remedy(backend.proxy_protocol, {way for way, good in zip(ways, answers, strict=True) if good})
+
+
+def remedy(header: ProxyOut, answered: set[Way]) -> str | None:
+    """What to change in the settings of a backend that has answered these ways."""
+    wanted = told(header).removesuffix("-crc")
+    if not answered or (wanted in answered and way_of(header).removesuffix("-crc") in answered):
+        return None
+    if wanted in answered:
+        health = "plain" if "plain" in answered else "proxy"
+        return f'it takes the header of a client, but no LOCAL: set proxy_protocol.health = "{health}"'
+    if wanted == "plain":
+        word = "spp" if answered == {"spp"} else "v2"
+        return f'it answers only behind a header: set proxy_protocol.udp = "{word}"'
+    name = "SPP" if wanted == "spp" else "PROXY v2"
+    if "plain" in answered:
+        return f'it answers without a header only: set proxy_protocol.udp = "off", or let it take {name} from us'
+    return f'it does not answer {name}: set proxy_protocol.udp = "{"spp" if "spp" in answered else "v2"}"'
