@@ -17,6 +17,7 @@ __all__ = [
     "UdpRelay",
     "check_message",
     "distinct_names",
+    "proxy_header",
     "put_cookie",
     "strip_cookies",
 ]
