@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use engine::{
-    Action, Algorithm, Client, Grants, Key, Layout, Limits, Memory, Now, Policy, PolicySpec, RateLimit, Verdict, decide,
+    Action, Algorithm, Client, CookieSpec, Grants, Key, Layout, Limits, MAX_ACCEPTED, Memory, Now, Policy, PolicySpec,
+    RateLimit, Unverified, Verdict, decide,
 };
 use wire::Transport;
 
@@ -59,6 +60,34 @@ fn measure(criterion: &mut Criterion, name: &str, spec: PolicySpec, message: &[u
     });
 }
 
+/// QUERY with the cookie that the client in use would have learned.
+fn with_valid_cookie(spec: PolicySpec) -> Vec<u8> {
+    let layout = Layout::new(1, 1 << 10).expect("sizes are in range");
+    let memory: Vec<AtomicU64> = (0..layout.words()).map(|_| AtomicU64::new(0)).collect();
+    layout.create(memory.words(), &[7; 32]).expect("the memory is long enough");
+    let policy = Policy::new(spec).expect("the policy is good");
+    let limits = layout.limits(&memory, 0).expect("worker 0 exists");
+    let Verdict::Forward { treatment, .. } = decide(&policy, &limits, QUERY, &client(0x0a00_0000), Now::new(1, 0))
+    else {
+        panic!("not forwarded");
+    };
+    let option = treatment.cookie.expect("QUERY has a client cookie").cookie.option();
+    [&QUERY[..QUERY.len() - 14], &[0, option.len() as u8], &option[..]].concat()
+}
+
+fn with_cookies(unverified: Unverified) -> PolicySpec {
+    let (secret, accepted) = ([9; 16], [None; MAX_ACCEPTED]);
+    let cookies = Some(CookieSpec { secret, accepted, unverified, slip: 1, forward: false });
+    PolicySpec { pass_all: true, cookies, ..PolicySpec::default() }
+}
+
+fn cookies(criterion: &mut Criterion) {
+    measure(criterion, "decide/cookies, none shown", with_cookies(Unverified::Pass), OTHER, 1);
+    measure(criterion, "decide/cookies, client cookie", with_cookies(Unverified::Pass), QUERY, 1);
+    let valid = with_valid_cookie(with_cookies(Unverified::Pass));
+    measure(criterion, "decide/cookies, valid", with_cookies(Unverified::Badcookie), &valid, 1);
+}
+
 fn decisions(criterion: &mut Criterion) {
     let prefix = |rate, action| limit(Key::CLIENT_PREFIX, rate, action);
     let all = || PolicySpec { pass_all: true, ..PolicySpec::default() };
@@ -98,5 +127,5 @@ fn decisions(criterion: &mut Criterion) {
     measure(criterion, "decide/not served", one(), OTHER, 1000);
 }
 
-criterion_group!(benches, decisions);
+criterion_group!(benches, decisions, cookies);
 criterion_main!(benches);
