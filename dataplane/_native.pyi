@@ -204,6 +204,10 @@ class SharedMemory:
     def rule_hits(self) -> list[tuple[int, int, int]]:
         """Slot of a rule, messages that it matched, and those over its own limit, where any matched."""
 
+    def limited_answers(self) -> list[tuple[str, str, int]]:
+        """Answers over a response limit: their class, what became of them (drop, truncate, observe), and count, where
+        the count is not 0."""
+
     @property
     def limit_evictions(self) -> int:
         """Buckets that gave way to others before they were full again: the table is too small."""
@@ -249,14 +253,16 @@ class Policy:
         lists: Sequence[tuple[List | None, str, int]] = ...,
         mirrors: list[tuple[str, int]] = ...,
         cookies: Mapping[str, object] | None = None,
+        responses: Mapping[str, object] | None = None,
         rules: list[dict[str, Any]] = ...,
         memory: int | None = None,
     ) -> Policy:
         """Zones in wire form; a row for each limit, as `filters.limits` makes them; reason and choice of each row of
         the wire check that is not to be as usual; the error budget; each list, or None if it could not be loaded, with
         its action (none, given, drop, refuse, nxdomain, nodata, truncate, allow) and the cell (0 to 63) that counts its
-        hits; where copies of queries may go; the row of `[filters.cookies]` (see filters.cookies.CookieRow), None while
-        they are off; rules (name, slot, when, action) as `filters.rules` makes them; the bytes that all of it may take.
+        hits; where copies of queries may go; the row of `[filters.cookies]` (see filters.cookies.CookieRow) and that of
+        `[filters.response_limits]` (see filters.responses), None while they are off; rules (name, slot, when, action)
+        as `filters.rules` makes them; the bytes that all of it may take.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.

@@ -14,6 +14,7 @@ from filters.errors import FilterError
 from filters.limits import limit_rows
 from filters.lists import list_rows
 from filters.names import zone_wire
+from filters.responses import response_row
 from filters.rules import Names, mirror_rows, rule_rows
 from filters.settings import FilterSettings
 from filters.settings.checks import reason
@@ -56,6 +57,7 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
             error_budget=(budget.rate, budget.prefix_rate),
             lists=list_rows(settings.lists, around.lists, around.list_cells),
             cookies=cookie_row(settings.cookies),
+            responses=response_row(settings.response_limits),
             rules=rule_rows(settings.rules, names),
             mirrors=mirror_rows(names),
             memory=settings.memory,

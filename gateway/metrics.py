@@ -187,6 +187,12 @@ def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: Mapping[str,
         (([name], memory.over_limit(slot)) for name, slot in limits.items()),
     )
     yield counter(
+        "policy_limited_answers",
+        "Answers over a response limit, by class, and what became of them.",
+        ["class", "outcome"],
+        ((row[:2], row[2]) for row in memory.limited_answers()),
+    )
+    yield counter(
         "policy_limit_evictions",
         "Buckets that made room before they were full again: filters.table_size is too small.",
         [],

@@ -61,6 +61,8 @@ _TAIL = """\
 | `rule` of blocks, `action` | the names of `[[filters.dynamic_blocks]]`, or `operator`; `warn`, `truncate`, `drop` |
 | `limit` | the name of the rate limit, or else its place among `[[filters.rate_limits]]`, from 0 |
 | `list` | its name |
+| `class` of answers | `positive`, `nodata`, `nxdomain`, `referral`, `wildcard`, `any`, `dnskey`, `error` |
+| `outcome` of answers | `drop`, `truncate`, or `observe`: passed |
 | `backend`, `tunnel`, `primary` | the names in the configuration |
 | `forwarder` | its `listen` address |
 | `event` | the names of the log's events, such as `process.crashed` |

@@ -12,6 +12,7 @@ from filters.settings.checks import Checks, ErrorBudget
 from filters.settings.cookies import Cookies
 from filters.settings.limits import RateLimit
 from filters.settings.lists import FilterList
+from filters.settings.responses import ResponseLimits
 from filters.settings.rules import ExtendedError, Rule, When
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "FilterList",
     "FilterSettings",
     "RateLimit",
+    "ResponseLimits",
     "Rule",
     "When",
 ]
@@ -38,6 +40,7 @@ class FilterSettings(Settings, frozen=True, kw_only=True):
     ] = ("*",)
     lists: tuple[FilterList, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()
+    response_limits: ResponseLimits | None = None
     table_size: Annotated[
         int, Meta(ge=1024, le=1 << 26, description="buckets kept in shared memory, 18 bytes each; taken at start")
     ] = 1 << 18

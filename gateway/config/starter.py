@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from filters.settings import BlockSettings, Cookies, DynamicBlock, FilterList, RateLimit, Rule
+from filters.settings import BlockSettings, Cookies, DynamicBlock, FilterList, RateLimit, ResponseLimits, Rule
 from gateway.config.schema import Field, Shape, fields
 from gateway.settings import AdminSettings, GatewaySettings
 from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, Tunnel
@@ -52,6 +52,10 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "action": '"refuse"',
     },
     RateLimit: {"name": '"hosts"', "key": '"client-prefix"', "rate": "200", "burst": "400"},
+    ResponseLimits: {
+        "rate": "200",
+        **dict.fromkeys(("positive", "nodata", "nxdomain", "referral", "wildcard", "any", "dnskey", "error"), "200"),
+    },
     BlockSettings: {"exempt": '["192.0.2.0/24"]', "exempt_names": '["example.com"]'},
     DynamicBlock: {
         "name": '"any-flood"',
@@ -115,7 +119,8 @@ def _table(table: type[Struct], path: tuple[str, ...], *, live: bool) -> Iterato
         yield f"{mark}{field.name} = {_value(table, field)}"
     for field, struct, array in inner:
         here = (*path, field.name)
-        shown = live and (field.required or not array) and (bool(path) or field.name in _LIVE)
+        wanted = field.required or not (array or field.default is None) if path else field.name in _LIVE
+        shown = live and wanted
         yield ""
         yield from _wrap(_meaning(struct))
         name = ".".join(here)

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataplane import Policy
 from filters.errors import FilterError
 from filters.limits import KNOT_V4, KNOT_V6, limit_names, limit_rows, limit_words
 from filters.policy import compile_policy
-from filters.settings import FilterSettings, RateLimit
+from filters.responses import CLASSES, response_row
+from filters.settings import FilterSettings, RateLimit, ResponseLimits
 from filters.values import Network, PrefixLength
 from tests.filters.test_policy import SECOND, Gate
 
@@ -143,3 +145,29 @@ def test_a_policy_of_all_kinds_compiles() -> None:
     )
     policy = compile_policy(FilterSettings(rate_limits=limits))
     assert policy is not None
+
+
+def test_response_limits_take_the_rate_unless_a_class_has_its_own() -> None:
+    row = response_row(ResponseLimits(rate=7, nxdomain=3, error=0, exempt=(Network.parse("192.0.2.0/24"),)))
+    assert row is not None
+    assert row["rates"] == dict.fromkeys(CLASSES, 7) | {"nxdomain": 3, "error": 0}
+    assert (row["prefixes"], row["slip"], row["exempt"]) == ((24, 56), 2, [("192.0.2.0", 24)])
+    assert response_row(None) is None
+    compile_policy(FilterSettings(response_limits=ResponseLimits(rate=100_000_000, window=3600)))
+
+
+def test_response_limits_that_can_not_be_compiled() -> None:
+    tight = ResponseLimits(rate=100_000_000, window=1, algorithm="decay")
+    assert compile_policy(FilterSettings(response_limits=tight)) is not None
+    good = response_row(ResponseLimits(rate=1))
+    assert good is not None
+    for key, value in (("rates", {"apples": 1}), ("unit", "apples"), ("algorithm", "apples")):
+        with pytest.raises(ValueError, match="apples"):
+            Policy(
+                zones=[],
+                pass_all=True,
+                rate_limits=[],
+                checks=[],
+                error_budget=(1, 1),
+                responses={**good, key: value},
+            )

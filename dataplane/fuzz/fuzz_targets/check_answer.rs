@@ -2,12 +2,14 @@
 //! - returns, and does not panic;
 //! - accepts only messages of a whole header with QR set and at most one question;
 //! - reads ID, flags and question as they stand in the message;
-//! - names every fault by a reason that is one of an answer.
+//! - names every fault by a reason that is one of an answer;
+//! and whatever it accepts has a class, shares a whole name or none, and is cut to a shorter answer or left alone.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::{HEADER_LEN, check_answer};
+use wire::name::{MAX_NAME, labels};
+use wire::{AnswerClass, HEADER_LEN, check_answer, classify, cut_answer};
 
 fuzz_target!(|message: &[u8]| {
     match check_answer(message) {
@@ -22,6 +24,19 @@ fuzz_target!(|message: &[u8]| {
                 assert_eq!(question.name, &message[HEADER_LEN..end]);
                 assert_eq!(question.qtype.to_be_bytes(), message[end..end + 2]);
                 assert_eq!(question.qclass.to_be_bytes(), message[end + 2..end + 4]);
+            }
+            let mut buffer = [0; MAX_NAME];
+            let (class, shared) = classify(message, &answer, &mut buffer);
+            assert_eq!(class == AnswerClass::Nxdomain, answer.rcode == 3);
+            let walked: usize = labels(shared).map(|label| label.len() + 1).sum();
+            assert!(shared.is_empty() || walked + 1 == shared.len());
+            let mut cut = message.to_vec();
+            match cut_answer(&mut cut, message.len()) {
+                Some(length) => {
+                    let short = check_answer(&cut[..length]).expect("a cut answer is one");
+                    assert!(length <= message.len() && short.truncated && short.question == answer.question);
+                }
+                None => assert_eq!(cut, message),
             }
         }
         Err(reason) => assert!(reason.label().starts_with("answer-")),

@@ -8,11 +8,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wire::{Reason, Transport, labelled};
+use wire::{AnswerClass, Reason, Transport, labelled};
 
 use crate::cookies::Shown;
 use crate::layout::{BACKEND_SLOTS, cells};
-use crate::limits::MAX_LIMITS;
+use crate::limits::{Limited, MAX_LIMITS};
 use crate::lists::MAX_LISTS;
 use crate::rules::RULE_SLOTS;
 
@@ -230,6 +230,12 @@ impl Totals {
     #[must_use]
     pub fn rule_over(&self, slot: usize) -> u64 {
         if slot < RULE_SLOTS { self.words[cells::RULES + RULE_SLOTS + slot] } else { 0 }
+    }
+
+    /// Answers of a class that were over its response limit.
+    #[must_use]
+    pub fn limited_answers(&self, class: AnswerClass, outcome: Limited) -> u64 {
+        self.words[cells::RESPONSES + class as usize * Limited::COUNT + outcome as usize]
     }
 
     /// Buckets that were taken while they still held a debt: the table is too small for the load.

@@ -14,12 +14,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wire::{Reason, Transport};
+use wire::{AnswerClass, Reason, Transport};
 
 use crate::cookies::Shown;
 use crate::counters::{Act, BackendCount, Counters, Io, Totals};
 use crate::crowd::{self, Crowd};
-use crate::limits::MAX_LIMITS;
+use crate::limits::{Limited, MAX_LIMITS};
 use crate::lists::MAX_LISTS;
 use crate::rules::RULE_SLOTS;
 use crate::table::{Limits, SET_WORDS, WAYS};
@@ -53,7 +53,8 @@ const MAX_SLOTS: usize = 1 << 28;
 /// Offsets within the counters of one worker, in words.
 pub(crate) mod cells {
     use super::{
-        Act, BACKEND_SLOTS, BackendCount, Io, LINE, MAX_LIMITS, MAX_LISTS, RULE_SLOTS, Reason, Shown, Transport,
+        Act, AnswerClass, BACKEND_SLOTS, BackendCount, Io, LINE, Limited, MAX_LIMITS, MAX_LISTS, RULE_SLOTS, Reason,
+        Shown, Transport,
     };
 
     pub const RECEIVED: usize = 0;
@@ -68,7 +69,8 @@ pub(crate) mod cells {
     pub const LISTS: usize = COOKIES + Transport::COUNT * Shown::COUNT;
     /// Hits of each rule, then how often each was over its own limit.
     pub const RULES: usize = LISTS + MAX_LISTS;
-    pub const END: usize = RULES + 2 * RULE_SLOTS;
+    pub const RESPONSES: usize = RULES + 2 * RULE_SLOTS;
+    pub const END: usize = RESPONSES + AnswerClass::COUNT * Limited::COUNT;
     /// Words that the counters of a worker take.
     pub const SIZE: usize = END.next_multiple_of(LINE);
 }

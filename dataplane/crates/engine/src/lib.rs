@@ -39,7 +39,9 @@ pub use decide::{
 };
 pub use guard::{Guard, GuardSpec, MOST_TIME};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
-pub use limits::{Action, Algorithm, Key, MAX_LEVELS, MAX_LIMITS, RateLimit, Unit};
+pub use limits::{
+    Action, Algorithm, Key, Limited, MAX_LEVELS, MAX_LIMITS, Passage, RateLimit, ResponseSpec, Unit, decide_answer,
+};
 pub use lists::{ListAction, ListMemory, ListSpec, Lists, MAX_LISTS, SharedList};
 pub use policy::{Policy, PolicySpec};
 pub use rules::{Condition, MAX_TAGS, RULE_SLOTS, Rule, RuleAction, Section, Tlv, TlvValue, Window};

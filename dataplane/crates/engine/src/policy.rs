@@ -7,7 +7,7 @@ use wire::{Checks, Query};
 use crate::Treatment;
 use crate::budget::{Budget, ErrorBudget};
 use crate::cookies::{CookieSpec, Cookies};
-use crate::limits::{Limit, MAX_LIMITS, RateLimit};
+use crate::limits::{Limit, MAX_LIMITS, RateLimit, ResponseSpec, Responses};
 use crate::lists::{ListSpec, Lists};
 use crate::rules::{Rule, Rules};
 use crate::zones::{Place, Zones};
@@ -31,6 +31,8 @@ pub struct PolicySpec {
     pub rules: Vec<Rule>,
     /// Bytes that the compiled policy may take, if there is a bound.
     pub memory: Option<usize>,
+    /// Bounds of the answers that clients get over UDP.
+    pub responses: Option<ResponseSpec>,
     /// Where copies of queries may go; at most 255.
     pub mirrors: Vec<SocketAddr>,
 }
@@ -45,6 +47,7 @@ pub struct Policy {
     pub(crate) cookies: Option<Cookies>,
     pub(crate) lists: Lists,
     pub(crate) rules: Rules,
+    pub(crate) responses: Option<Box<Responses>>,
     mirrors: Vec<SocketAddr>,
 }
 
@@ -72,6 +75,7 @@ impl Policy {
             budget: Budget::compile(spec.error_budget)?,
             cookies: spec.cookies.as_ref().map(Cookies::new),
             lists: Lists::new(spec.lists)?,
+            responses: spec.responses.as_ref().map(Responses::compile).transpose()?.map(Box::new),
             mirrors: spec.mirrors,
         };
         let bytes = policy.bytes();
@@ -100,6 +104,13 @@ impl Policy {
     #[must_use]
     pub fn zone_name(&self, index: u32) -> &[u8] {
         self.zones.name(index)
+    }
+
+    /// Whether answers over UDP have limits.
+    #[inline]
+    #[must_use]
+    pub const fn limits_answers(&self) -> bool {
+        self.responses.is_some()
     }
 
     #[must_use]

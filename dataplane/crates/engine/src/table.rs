@@ -24,12 +24,12 @@ use std::sync::atomic::{
 use std::thread::yield_now;
 
 use siphasher::sip::SipHasher13;
-use wire::{Reason, Transport};
+use wire::{AnswerClass, Reason, Transport};
 
 use crate::cookies::Shown;
 use crate::counters::add;
 use crate::layout::cells;
-use crate::limits::{MAX_LIMITS, Meter};
+use crate::limits::{Limited, MAX_LIMITS, Meter};
 use crate::rules::RULE_SLOTS;
 
 /// Ways of a set.
@@ -55,8 +55,8 @@ pub(crate) type Set = [AtomicU64; SET_WORDS];
 pub struct Limits<'w> {
     sets: &'w [Set],
     secret: [u64; 2],
-    /// Of this worker: queries over each limit, evictions, what was shown of cookies, hits of each
-    /// list, hits of each rule and how often each was over its own limit.
+    /// Of this worker: queries over each limit, evictions, what was shown of cookies, hits of each list, hits of each rule
+    /// and how often each was over its own limit, answers over limits.
     counts: &'w [AtomicU64],
     /// Of this worker: messages that a row of the wire check only observed, by transport and reason.
     observed: &'w [AtomicU64],
@@ -123,10 +123,29 @@ impl<'w> Limits<'w> {
         }
     }
 
+    fn answer_cell(&self, class: AnswerClass, outcome: Limited) -> Option<&AtomicU64> {
+        let place = class as usize * Limited::COUNT + outcome as usize;
+        self.counts.get(cells::RESPONSES - cells::LIMITS + place)
+    }
+
+    /// Counts an answer over the response limit of its class.
+    #[inline]
+    pub(crate) fn count_answer(&self, class: AnswerClass, outcome: Limited) {
+        if let Some(cell) = self.answer_cell(class, outcome) {
+            add(cell, 1);
+        }
+    }
+
     /// Counts a message that was over the limit of the rule in `slot`, and returns how many were.
     #[inline]
     pub(crate) fn count_rule_over(&self, slot: u16) -> u64 {
         self.count_over(cells::RULES - cells::LIMITS + RULE_SLOTS + usize::from(slot))
+    }
+
+    /// How many answers of a class this worker has dropped or truncated.
+    pub(crate) fn limited_answers(&self, class: AnswerClass) -> u64 {
+        let count = |outcome| self.answer_cell(class, outcome).map_or(0, |cell| cell.load(Relaxed));
+        count(Limited::Drop).wrapping_add(count(Limited::Truncate))
     }
 
     #[inline]

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Act, BACKEND_SLOTS, BackendCount, Io, Layout, LayoutError, Memory, RULE_SLOTS, Shown, Totals};
+use engine::{Act, BACKEND_SLOTS, BackendCount, Io, Layout, LayoutError, Limited, Memory, RULE_SLOTS, Shown, Totals};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use relay::sys;
-use wire::{Reason, Transport};
+use wire::{AnswerClass, Reason, Transport};
 
 #[pyclass(frozen, module = "dataplane")]
 pub struct SharedMemory {
@@ -123,6 +123,14 @@ impl SharedMemory {
         let totals = self.totals()?;
         let rows = (0..RULE_SLOTS).map(|slot| (slot, totals.rule_hits(slot), totals.rule_over(slot)));
         Ok(rows.filter(|row| row.1 > 0).collect())
+    }
+
+    /// Class, what became of the answer, count.
+    fn limited_answers(&self) -> PyResult<Vec<(&'static str, &'static str, u64)>> {
+        let totals = self.totals()?;
+        let all = AnswerClass::ALL.iter().flat_map(|&class| Limited::ALL.iter().map(move |&what| (class, what)));
+        let rows = all.map(|(class, what)| (class.label(), what.label(), totals.limited_answers(class, what)));
+        Ok(rows.filter(|row| row.2 > 0).collect())
     }
 
     #[getter]

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod answer_class;
 mod checks;
 mod cookie;
 mod labels;
@@ -25,7 +26,8 @@ mod reason;
 mod records;
 mod reply;
 
-pub use answer::{Answer, check_answer};
+pub use answer::{Answer, check_answer, cut_answer};
+pub use answer_class::{AnswerClass, classify};
 pub use checks::{Checks, Row};
 pub use cookie::{COOKIE_OPTION, COOKIE_VERSION, Cookie, CookiePlace, Put, put_cookie, spare_cookie, strip_cookies};
 pub use message::{

@@ -64,11 +64,13 @@ pub mod rcode {
 /// The types that the gateway treats by themselves (RFC 6895 section 3.1).
 pub mod qtype {
     pub const A: u16 = 1;
+    pub const NS: u16 = 2;
     pub const SOA: u16 = 6;
     pub const SIG: u16 = 24;
     pub const AAAA: u16 = 28;
     pub const OPT: u16 = 41;
     pub const RRSIG: u16 = 46;
+    pub const DNSKEY: u16 = 48;
     pub const TKEY: u16 = 249;
     pub const TSIG: u16 = 250;
     pub const IXFR: u16 = 251;

@@ -87,6 +87,39 @@ pub(crate) fn pointer(message: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// Pointers of one name that are followed; senders use one or two.
+const MOST_POINTERS: usize = 16;
+
+/// Copies the name at `start`, with its compression pointers followed, into `into`; returns its length. `None`: it is
+/// no name, or a pointer does not lead strictly backwards.
+#[inline]
+pub fn expand(message: &[u8], start: usize, into: &mut [u8; MAX_NAME]) -> Option<usize> {
+    let (mut at, mut before, mut length, mut pointers) = (start, start, 0, 0);
+    loop {
+        let first = *message.get(at)?;
+        match first {
+            0..=63 => {
+                let label = message.get(at..=at + usize::from(first))?;
+                into.get_mut(length..length + label.len())?.copy_from_slice(label);
+                length += label.len();
+                at += label.len();
+                if first == 0 {
+                    return Some(length);
+                }
+            }
+            64..=191 => return None,
+            192.. => {
+                let target = usize::from(first & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
+                pointers += 1;
+                if target < crate::HEADER_LEN || target >= before || pointers > MOST_POINTERS {
+                    return None;
+                }
+                (at, before) = (target, target);
+            }
+        }
+    }
+}
+
 /// The labels of an uncompressed name in wire form, from the left, without the root.
 #[derive(Clone, Debug)]
 pub struct Labels<'n> {

@@ -160,6 +160,8 @@ crate::labelled! {
         AnswerWrongQuestion = "answer-wrong-question",
         /// Not from the backend that was asked.
         AnswerWrongSource = "answer-wrong-source",
+        /// Over a response limit.
+        ResponseLimited = "response-limited",
         /// Not behind the SPP header that its query had.
         AnswerWrongHeader = "answer-wrong-header",
         /// The client is gone.

@@ -70,7 +70,7 @@ pub(crate) struct Record<'m> {
     pub kind: u16,
     class: u16,
     ttl: [u8; 4],
-    rdata: &'m [u8],
+    pub rdata: &'m [u8],
     pub end: usize,
 }
 

@@ -128,6 +128,14 @@ impl Bytes {
         Some(bytes)
     }
 
+    /// An address and a name in lower case, as response limits have them.
+    #[inline]
+    pub(crate) fn of_answer(address: IpAddr, name: &[u8]) -> Self {
+        let mut bytes = Self { bytes: [0; LONGEST], length: ADDRESS + if address.is_ipv4() { 4 } else { 16 } };
+        bytes.add(&name[..name.len().min(MAX_NAME)]);
+        bytes
+    }
+
     #[inline]
     fn add(&mut self, part: &[u8]) {
         self.bytes[self.length..self.length + part.len()].copy_from_slice(part);

@@ -13,6 +13,7 @@ mod gcra;
 mod key;
 mod levels;
 mod meter;
+mod responses;
 
 use std::net::IpAddr;
 
@@ -29,6 +30,8 @@ pub use levels::MAX_LEVELS;
 pub(crate) use levels::{Levels, Numbers, Prefix};
 pub(crate) use meter::Meter;
 pub use meter::{Algorithm, Unit};
+pub(crate) use responses::Responses;
+pub use responses::{Limited, Passage, ResponseSpec, decide_answer};
 
 /// The most rate limits of a policy, and the number of their counters.
 pub const MAX_LIMITS: usize = 32;

@@ -4,13 +4,14 @@
 //! the question (RFC 5452 section 9.1). One that does not match is counted and leaves the query waiting: a forger can't end it.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 use std::os::fd::RawFd;
 
-use engine::{BackendCount, Io, Memory};
+use engine::{BackendCount, Io, Memory, Passage, decide_answer};
 use wire::proxy::{SPP_LENGTH, parse_spp};
-use wire::{Reason, Transport, check_answer};
+use wire::{Reason, Transport, check_answer, cut_answer};
 
-use super::flows::Via;
+use super::flows::{Flow, Via};
 use super::sending::{self, Datagram};
 use super::{BackendSocket, ROUNDS, UdpRelay};
 use crate::backends::Outcome;
@@ -100,7 +101,11 @@ impl<M: Memory> UdpRelay<M> {
         let flow = self.flows.remove(socket, id).ok_or(Reason::AnswerUnknownId)?;
         whole[start..start + 2].copy_from_slice(&flow.client_id.to_be_bytes());
         self.samples.answer(flow.client.ip(), Transport::Udp, flow.backend, (flow.sent, now), &whole[start..end]);
-        let (length, lack) = cookies::finish(&mut whole[start..], end - start, &flow.treatment);
+        self.tally.backend(flow.backend, BackendCount::Answers);
+        self.ended(&flow, Outcome::Answered);
+        let length = self.limit_answer(slot, start..end, &flow, now)?;
+        let whole = self.answers.whole(slot);
+        let (length, lack) = cookies::finish(&mut whole[start..], length, &flow.treatment);
         if let Some(lack) = lack {
             self.tally.io(lack, 1);
         }
@@ -108,9 +113,23 @@ impl<M: Memory> UdpRelay<M> {
         if let Some(detour) = detour {
             detour.take(&flow.via, whole, &mut datagram);
         }
-        self.tally.backend(flow.backend, BackendCount::Answers);
-        self.ended(&flow, Outcome::Answered);
         Ok(Return { listener: flow.listener, datagram })
+    }
+
+    /// The new length of the answer in `range` of a slot, if its client may have it; over the limit it is cut or dropped.
+    fn limit_answer(&mut self, slot: usize, range: Range<usize>, flow: &Flow, now: u64) -> Result<usize, Reason> {
+        let length = range.len();
+        if !self.policy.limits_answers() {
+            return Ok(length);
+        }
+        let message = &mut self.answers.whole(slot)[range];
+        let answer = check_answer(message)?;
+        let limits = self.tally.limits();
+        match decide_answer(&self.policy, &limits, message, &answer, flow.client.ip(), &flow.treatment, now) {
+            Passage::Pass => Ok(length),
+            Passage::Truncate => cut_answer(message, length).ok_or(Reason::ResponseLimited),
+            Passage::Drop => Err(Reason::ResponseLimited),
+        }
     }
 
     /// Bytes of the SPP header before an answer. Its mark may as well be an ID, so it counts only if a query waits for such an answer.

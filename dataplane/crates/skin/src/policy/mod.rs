@@ -3,6 +3,7 @@
 mod cookies;
 mod explain;
 mod limits;
+mod responses;
 mod rules;
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 use wire::{Checks, Reason};
 
 use self::limits::LimitRow;
+use self::responses::ResponseRow;
 use crate::lists::{ListRow, list_spec};
 use crate::memory::SharedMemory;
 use cookies::CookieRow;
@@ -33,7 +35,7 @@ impl Policy {
     #[expect(clippy::too_many_arguments, reason = "keywords in Python, one for each part of the filters")]
     #[pyo3(signature = (
         *, zones, pass_all, rate_limits, checks, error_budget, lists=Vec::new(), mirrors=Vec::new(), cookies=None,
-        rules=Vec::new(), memory=None
+        responses=None, rules=Vec::new(), memory=None
     ))]
     fn new(
         zones: Vec<Vec<u8>>,
@@ -44,6 +46,7 @@ impl Policy {
         lists: Vec<ListRow>,
         mirrors: Vec<(IpAddr, u16)>,
         cookies: Option<CookieRow>,
+        responses: Option<ResponseRow>,
         rules: Vec<RuleRow<'_>>,
         memory: Option<usize>,
     ) -> PyResult<Self> {
@@ -55,6 +58,7 @@ impl Policy {
             error_budget: ErrorBudget { rate: error_budget.0, prefix_rate: error_budget.1 },
             cookies: cookies.map(CookieRow::read).transpose()?,
             lists: lists.into_iter().map(list_spec).collect::<PyResult<_>>()?,
+            responses: responses.map(ResponseRow::read).transpose()?,
             mirrors: mirrors.into_iter().map(SocketAddr::from).collect(),
             rules: rules.iter().map(rule).collect::<PyResult<_>>()?,
             memory,
