@@ -16,6 +16,7 @@ __all__ = [
     "StreamRelay",
     "UdpRelay",
     "check_message",
+    "count_soas",
     "distinct_names",
     "proxy_header",
     "put_cookie",
@@ -624,3 +625,6 @@ def put_cookie(answer: bytes, cookie: tuple[bytes, bytes, bytes], room: int) -> 
 
     At most `room` bytes: else TC, the question and OPT are left. None: it has no OPT, is signed, or can't be changed.
     """
+
+def count_soas(message: bytes) -> int | None:
+    """How many SOA records the answer section of a message has; None if it is an error, no answer, or malformed."""

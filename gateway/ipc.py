@@ -60,9 +60,11 @@ class IngressPlan(Struct, frozen=True, kw_only=True, tag_field="type", tag="ingr
 
 
 class TransferPlan(Struct, frozen=True, kw_only=True, tag_field="type", tag="transfer"):
-    """What the transfer process goes by."""
+    """What the transfer process goes by. Lists are fetched into `folder`; `base` is where the configuration file is."""
 
     settings: Tree
+    folder: str = ""
+    base: str = ""
 
 
 Plan = IngressPlan | TransferPlan

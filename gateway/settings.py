@@ -63,9 +63,10 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
 
     @property
     def egress(self) -> EgressSettings | None:
-        """What the transfer process runs; None when neither a forwarder nor the exit is configured."""
-        if not self.forwarders and self.exit is None:
+        """What the transfer process runs; None when no forwarder, exit or list to fetch is configured."""
+        lists = tuple(each for each in self.filters.lists if each.is_remote) if self.ingress is not None else ()
+        if not self.forwarders and self.exit is None and not lists:
             return None
         return EgressSettings(
-            tunnels=self.tunnels, primaries=self.primaries, forwarders=self.forwarders, exit=self.exit
+            tunnels=self.tunnels, primaries=self.primaries, forwarders=self.forwarders, exit=self.exit, lists=lists
         )

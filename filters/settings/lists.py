@@ -32,7 +32,7 @@ class FilterList(Settings, frozen=True, kw_only=True):
     ] = None
     tunnels: Annotated[tuple[Name, ...], Meta(description="for `url`: the ways to it, in order of preference")] = ()
     address: Annotated[
-        str | None, Meta(description="for `url`: the IP address of its host, for exits that look up no names")
+        str | None, Meta(description="for `url`: the IP address of its host, which is what the tunnel opens")
     ] = None
     ca: Annotated[
         str | None, Meta(min_length=1, description="for `url`: a file of CA certificates instead of the system's")

@@ -61,6 +61,8 @@ def _url(key: Key, table: Table) -> Iterator[Fault]:
         right = 'name the tunnels that lead there; only one with url = "direct://" goes directly'
         yield Fault(key, "a url without tunnels", right)
     address = table.get("address")
+    if address is None and "address" in table.values:
+        yield Fault(key, "a url without an address", "write the IP address of its host: nobody looks up names for it")
     if address is not None:
         try:
             ipaddress.ip_address(address)

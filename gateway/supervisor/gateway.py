@@ -235,6 +235,7 @@ class Supervisor:
 
         base = self._path.parent if self._path is not None else Path()
         keeper = ListKeeper(state=state_directory(self.settings.state, self._path), base=base, emit=self._events.emit)
+        self._planner.place(str(keeper.folder), str(base.absolute()))
         keeper.configure(self.settings.filters.lists)
         # Before the workers: what a list keeps out is kept out from the first query on.
         await keeper.look(settle=False)

@@ -23,6 +23,7 @@ class Planner:
         self._rule_slots = Slots(RULE_SLOTS)
         self._list_cells = Slots(LIST_CELLS)
         self._files: dict[str, str] = {}
+        self._places = ("", "")
         self.take(settings)
 
     def take(self, settings: GatewaySettings) -> None:
@@ -32,7 +33,19 @@ class Planner:
         self.rules = dict(self._rule_slots.assign_names([rule.name for rule in settings.filters.rules]))
         self.lists = dict(self._list_cells.assign_names([each.name for each in settings.filters.lists]))
         self._ingress = _ingress(settings, self.slots, self.limits, self.rules)
-        self.transfer = ipc.TransferPlan(settings=_tree(settings.egress)) if settings.egress is not None else None
+        self._transfer = ipc.TransferPlan(settings=_tree(settings.egress)) if settings.egress is not None else None
+
+    def place(self, folder: str, base: str) -> None:
+        """Say where fetched lists go, and where the configuration file is."""
+        self._places = folder, base
+
+    @property
+    def transfer(self) -> ipc.TransferPlan | None:
+        """What the transfer process goes by."""
+        if self._transfer is None:
+            return None
+        folder, base = self._places
+        return msgspec.structs.replace(self._transfer, folder=folder, base=base)
 
     def take_lists(self, files: dict[str, str]) -> None:
         """Name these files of lists from now on."""

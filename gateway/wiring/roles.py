@@ -21,8 +21,9 @@ from proxy.values import Emit
 
 if TYPE_CHECKING:
     from filters.policy import Surroundings
+    from proxy.egress.fetch.lists import ListFetcher
     from proxy.egress.sockets import EgressSocket
-    from proxy.settings import IngressSettings
+    from proxy.settings import EgressSettings, IngressSettings
 
 
 def build_service(start: ipc.Start, emit: Emit) -> Service:
@@ -142,10 +143,29 @@ class Transfer:
 
         settings = read_plain(EgressSettings, plan.settings)
         self._service = EgressService(settings=settings, sockets=_egress_sockets(start.sockets), emit=emit)
+        self._settings = settings
+        self._plan = plan
+        self._emit = emit
+        self._fetcher: ListFetcher | None = None
 
     async def start(self) -> None:
         """Open the doors."""
         await self._service.start()
+        self._fetch(self._settings)
+
+    def _fetch(self, settings: EgressSettings) -> None:
+        if settings.lists and self._fetcher is None:
+            # Imported here, because most gateways fetch nothing.
+            from proxy.egress.fetch.lists import ListFetcher
+
+            self._fetcher = ListFetcher(
+                folder=Path(self._plan.folder),
+                base=Path(self._plan.base),
+                tunnel=self._service.tunnel,
+                emit=self._emit,
+            )
+        if self._fetcher is not None:
+            self._fetcher.configure(settings.lists, settings.primaries)
 
     async def reload(self, message: ipc.Reload) -> None:
         """Swap tunnels, primaries, forwarders and the exit."""
@@ -155,9 +175,12 @@ class Transfer:
             raise ChannelError("a plan of another role")
         settings = read_plain(EgressSettings, message.plan.settings)
         await self._service.reload(settings, _egress_sockets(message.sockets))
+        self._fetch(settings)
 
     async def drain(self, grace: float) -> None:
         """Let what is open come to its end."""
+        if self._fetcher is not None:
+            self._fetcher.stop()
         await self._service.drain(grace)
 
     def status(self) -> dict[str, Any]:

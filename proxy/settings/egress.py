@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from filters.settings import FilterList
 from proxy.settings.base import Name, Seconds, Settings
 from proxy.values import Destination, Endpoint, Network, Secret
 
@@ -92,3 +93,4 @@ class EgressSettings(Settings, frozen=True, kw_only=True):
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
     exit: Exit | None = None
+    lists: tuple[FilterList, ...] = ()

@@ -135,6 +135,11 @@ fn write(builder: ListBuilder, fresh: &Path, stamp: u128) -> io::Result<Report> 
     Ok(report)
 }
 
+#[pyfunction]
+fn count_soas(message: &[u8]) -> Option<u32> {
+    sets::text::count_soas(message)
+}
+
 /// A list of a policy.
 pub fn list_spec((list, action, cell): ListRow) -> PyResult<ListSpec> {
     let action = match action.as_str() {
@@ -152,5 +157,6 @@ pub fn list_spec((list, action, cell): ListRow) -> PyResult<ListSpec> {
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(count_soas, module)?)?;
     module.add_class::<List>()
 }

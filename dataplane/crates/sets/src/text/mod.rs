@@ -20,6 +20,7 @@ use crate::builder::{ListBuilder, Why};
 use crate::error::SetError;
 
 pub use rpz::client_prefix;
+pub use transfer::count_soas;
 
 /// How a source is written.
 #[derive(Clone, Debug, PartialEq, Eq)]

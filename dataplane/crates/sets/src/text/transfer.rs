@@ -103,6 +103,26 @@ impl Walk {
     }
 }
 
+/// How many SOA records the answer section of a message has; none if it is an error, no answer, or malformed.
+#[must_use]
+pub fn count_soas(message: &[u8]) -> Option<u32> {
+    let header: &[u8; HEADER_LEN] = message.first_chunk()?;
+    if header[3] & 0x0f != 0 || header[2] & 0x80 == 0 {
+        return None;
+    }
+    let (mut at, mut soas, mut scratch) = (HEADER_LEN, 0, Vec::new());
+    for _ in 0..u16::from_be_bytes([header[4], header[5]]) {
+        at = name(message, at, &mut scratch)? + 4;
+    }
+    for _ in 0..u16::from_be_bytes([header[6], header[7]]) {
+        at = name(message, at, &mut scratch)?;
+        let head: &[u8; 10] = message.get(at..)?.first_chunk()?;
+        soas += u32::from(u16::from_be_bytes([head[0], head[1]]) == SOA);
+        at += 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
+    }
+    (at <= message.len()).then_some(soas)
+}
+
 /// Copies the name at `at` without compression, and returns where it ends. Each pointer must lead before the part that
 /// it stands in, so that none is followed twice.
 fn name(message: &[u8], mut at: usize, out: &mut Vec<u8>) -> Option<usize> {

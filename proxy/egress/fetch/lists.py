@@ -1,0 +1,105 @@
+"""The sources of lists that come from elsewhere: fetched in time, again and again, through their tunnels.
+
+A failure is told with its reason, the next try comes later each time, and what was fetched last stays. Each is tried
+through its tunnels in their order; never without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from filters.settings import FilterList
+from proxy.egress.fetch.body import Body, FetchError
+from proxy.egress.fetch.https import get
+from proxy.egress.fetch.pipe import TunnelPipe
+from proxy.egress.fetch.transfer import transfer
+from proxy.egress.tunnel import Tunnel
+from proxy.errors import ProxyError
+from proxy.settings import Primary
+from proxy.values import Emit, Endpoint
+
+PATIENCE = 600.0
+"""Seconds for one try, with all that comes."""
+FIRST_RETRY = 10.0
+"""Seconds to the first try again; each one more doubles them, up to `refresh`."""
+
+
+class ListFetcher:
+    """Runs on the loop from `configure` to `stop`. `tunnel` gives a tunnel by its name, as it is at that time."""
+
+    def __init__(self, *, folder: Path, base: Path, tunnel: Callable[[str], Tunnel], emit: Emit) -> None:
+        self._folder = folder
+        self._base = base
+        self._tunnel = tunnel
+        self._emit = emit
+        self._primaries: Mapping[str, Primary] = {}
+        self._tasks: dict[FilterList, asyncio.Task[None]] = {}
+
+    def configure(self, lists: Sequence[FilterList], primaries: Sequence[Primary]) -> None:
+        """Fetch these from now on. One that stays as it is keeps its time."""
+        self._primaries = {primary.name: primary for primary in primaries}
+        for known in self._tasks.keys() - set(lists):
+            self._tasks.pop(known).cancel()
+        for settings in lists:
+            if settings not in self._tasks:
+                self._tasks[settings] = asyncio.create_task(self._keep(settings), name=f"list {settings.name}")
+
+    def stop(self) -> None:
+        """Fetch nothing more."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+
+    async def _keep(self, settings: FilterList) -> None:
+        failures = 0
+        while True:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    if await self._fetch(settings):
+                        self._emit("list.fetched", {"list": settings.name})
+                failures = 0
+            except (ProxyError, FetchError, OSError, TimeoutError) as error:
+                failures += 1
+                text = str(error) or f"not there within {PATIENCE:g} s"
+                self._emit("list.failed", {"list": settings.name, "source": source(settings), "error": text})
+            wait = settings.refresh if not failures else min(FIRST_RETRY * 2.0 ** (failures - 1), settings.refresh)
+            # Not all at once, when many gateways were started together.
+            await asyncio.sleep(wait * random.uniform(0.9, 1.0))  # noqa: S311 - no secret
+
+    async def _fetch(self, settings: FilterList) -> bool:
+        """Through the first tunnel that leads there."""
+        names = settings.tunnels if settings.url is not None else self._primaries[str(settings.primary)].tunnels
+        for name in names[:-1]:
+            try:
+                return await self._through(self._tunnel(name), settings)
+            except (ProxyError, OSError) as error:
+                self._emit("list.tunnel-failed", {"list": settings.name, "tunnel": name, "error": str(error)})
+        return await self._through(self._tunnel(names[-1]), settings)
+
+    async def _through(self, tunnel: Tunnel, settings: FilterList) -> bool:
+        body = Body(self._folder, settings.name, settings.max_bytes)
+        pipe = TunnelPipe()
+        await tunnel.open_stream(self._target(settings), pipe)
+        try:
+            if settings.url is None:
+                return await transfer(pipe, str(settings.zone), source(settings), body)
+            ca = self._base / settings.ca if settings.ca is not None else None
+            return await get(pipe, settings.url, ssl.create_default_context(cafile=ca), body)
+        finally:
+            pipe.close()
+
+    def _target(self, settings: FilterList) -> Endpoint:
+        if settings.url is None:
+            return self._primaries[str(settings.primary)].address
+        return Endpoint(ipaddress.ip_address(str(settings.address)), urlsplit(settings.url).port or 443)
+
+
+def source(settings: FilterList) -> str:
+    """Where a list comes from, for people."""
+    return settings.url or f"{settings.zone} of {settings.primary}"
