@@ -252,6 +252,33 @@ async def test_a_backend_is_told_of_the_client(client: UdpClient, backend: UdpBa
         opened.close()
 
 
+async def test_queries_of_one_length_still_leave_together(client: UdpClient, backend: UdpBackend) -> None:
+    backend.script = behind_header
+    opened = open_door(backend.endpoint, ProxyIn(accept="v2", from_=LOCALHOST), ProxyOut(udp="v2"))
+    try:
+        for number in range(32):
+            client.send(v2((CLIENT[0], 1000 + number)) + query(f"h{number:02}.example.com"), opened.address)
+        await auntil(lambda: len(client.received) == 32)
+        assert opened.memory.io()["segmented-sends"] >= 1
+        ports = sorted(int.from_bytes(data[24:26]) for data, _ in backend.received)
+        assert ports == list(range(1000, 1032)), "each behind its own header"
+    finally:
+        opened.close()
+
+
+async def test_a_client_of_another_family_than_its_listener_is_written_as_ipv6(
+    client: UdpClient, backend: UdpBackend
+) -> None:
+    backend.script = behind_header
+    opened = open_door(backend.endpoint, ProxyIn(accept="spp", from_=LOCALHOST), ProxyOut(udp="v2"))
+    try:
+        client.send(spp(("198.51.100.7", 4000), ("2001:db8::53", 53)) + query(), opened.address)
+        await auntil(lambda: len(client.received) == 1)
+        assert backend.received[0][0].startswith(v2(("::ffff:198.51.100.7", 4000), ("2001:db8::53", 53)))
+    finally:
+        opened.close()
+
+
 async def test_a_chain_of_proxies_keeps_the_first_client(client: UdpClient, backend: UdpBackend) -> None:
     backend.script = behind_header
     opened = open_door(backend.endpoint, ProxyIn(accept="v2", from_=LOCALHOST), ProxyOut(udp="v2"))

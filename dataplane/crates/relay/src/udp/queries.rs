@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide_blocked};
 use wire::proxy::{Protocol, SPP_LENGTH, write_spp};
-use wire::{CookiePlace, Reason, Transport, rcode, write_reply, write_reply_with};
+use wire::{CookiePlace, Echo, Reason, Transport, rcode, write_reply, write_reply_with};
 
 use super::flows::{Detour, Flow, Via};
 use super::proxies::Origin;
@@ -137,13 +137,7 @@ impl<M: Memory> UdpRelay<M> {
                         forward = Some(self.make_ready(&place, &treatment, cookie, leaving));
                         (Act::Forward, Reason::Ok)
                     }
-                    Err(Reason::BackendsDown) => {
-                        let message = &mut self.queries.slot(slot)[origin.header..];
-                        let length = write_reply(message, echo, rcode::SERVFAIL, false);
-                        self.note_reply(&place, length);
-                        (Act::Reply, Reason::BackendsDown)
-                    }
-                    Err(reason) => (Act::Shed, reason),
+                    Err(reason) => (self.turn_down(&place, echo, reason), reason),
                 }
             }
         };
@@ -153,6 +147,17 @@ impl<M: Memory> UdpRelay<M> {
             self.tally.verdict(act, reason);
         }
         forward
+    }
+
+    /// What becomes of a good query that no backend takes. Without a backend that works, silence would make the client ask again.
+    fn turn_down(&mut self, place: &Place<'_>, echo: Echo, reason: Reason) -> Act {
+        if reason != Reason::BackendsDown {
+            return Act::Shed;
+        }
+        let message = &mut self.queries.slot(place.slot)[place.origin.header..];
+        let length = write_reply(message, echo, rcode::SERVFAIL, false);
+        self.note_reply(place, length);
+        Act::Reply
     }
 
     /// The client, without what else its proxy says of it.
