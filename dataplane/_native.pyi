@@ -390,6 +390,20 @@ class UdpRelay:
     def set_health(self, slot: int, healthy: bool) -> None:
         """Let the backend have queries, or not."""
 
+    def set_overload(self, row: dict[str, object]) -> None:
+        """Take what the windows of the backends aim at; `proxy.ingress.overload` makes the row.
+
+        Raises:
+            KeyError: the row lacks an item.
+            ValueError: a number is out of range, or the reply is none.
+        """
+
+    def windows(self) -> list[tuple[int, int, int, int]]:
+        """Of each backend: slot, size of its window, queries in it, and nanoseconds of the fastest answer lately."""
+
+    def admitted(self) -> list[tuple[str, int]]:
+        """Queries that were let in while a window was tight, by class of the client."""
+
     def listener_ready(self, listener: int) -> None:
         """Work through what waits at a listener: at most four batches of 64.
 
@@ -455,6 +469,17 @@ class StreamRelay:
             ValueError: no such slot, a time-out that is none, or `allow` has other words than transfer, notify and
                 update.
         """
+
+    def set_overload(self, row: dict[str, object]) -> None:
+        """Take what the windows of the backends aim at; `proxy.ingress.overload` makes the row.
+
+        Raises:
+            KeyError: the row lacks an item.
+            ValueError: a number is out of range, or the reply is none.
+        """
+
+    def windows(self) -> list[tuple[int, int, int, int]]:
+        """Of each backend: slot, size of its window, queries in it, and nanoseconds of the fastest answer lately."""
 
     def set_guard(self, row: dict[str, object]) -> None:
         """Take the bounds of the TCP door; `proxy.ingress.tcp_guard` makes the row.

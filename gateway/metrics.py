@@ -312,6 +312,7 @@ def _ingress(processes: Sequence[ProcessState]) -> Iterator[Metric]:
         ["process"],
         (([p.name], p.body["tcp_over_time"]) for p in told),
     )
+    yield from _windows(told)
     yield counter(
         "ingress_udp_receive_drops",
         "Datagrams that the kernel dropped because a receive buffer was full.",
@@ -323,6 +324,26 @@ def _ingress(processes: Sequence[ProcessState]) -> Iterator[Metric]:
         "Closed TCP connections of clients, and why.",
         ["process", "reason"],
         (([p.name, reason], count) for p in told for reason, count in p.body["tcp_closes"].items() if count),
+    )
+
+
+def _windows(told: Sequence[ProcessState]) -> Iterator[Metric]:
+    def rows(field: str) -> Iterator[Row]:
+        for process in told:
+            names = {backend["slot"]: backend["name"] for backend in process.body["backends"]}
+            for window in process.body["windows"]:
+                if window["slot"] in names:
+                    yield [names[window["slot"]], window["transport"], process.name], window[field]
+
+    label = ["backend", "transport", "process"]
+    yield gauge("backend_window", "Unanswered queries that the backend may have.", label, rows("size"))
+    yield gauge("backend_window_used", "Those that it has, without those taken for lost.", label, rows("used"))
+    yield gauge("backend_delay_seconds", "The fastest answer lately.", label, rows("delay"))
+    yield counter(
+        "ingress_admitted_under_pressure",
+        "UDP queries let in while half of a window or more was in use, by class of the client.",
+        ["process", "class"],
+        (([p.name, name], count) for p in told for name, count in p.body["admitted"].items()),
     )
 
 

@@ -21,6 +21,7 @@ from msgspec import Struct
 from dataplane import Policy, SharedMemory, StreamRelay
 from proxy.ingress.descriptors import is_shortage
 from proxy.ingress.mirrors import MirrorSockets
+from proxy.ingress.overload import overload_row
 from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp_clients import ClientConnection
 from proxy.ingress.tcp_doors import TcpDoors
@@ -127,6 +128,7 @@ class TcpIngress:
             self.clock(),
         )
         self.relay.set_guard(guard_row(settings.tcp, places))
+        self.relay.set_overload(overload_row(settings.overload))
         headers = {item.address: item.proxy_protocol for item in settings.listeners}
         self.relay.set_proxies([_proxies(headers.get(address, ProxyIn())) for address in self.doors])
         self.schedule_flush()

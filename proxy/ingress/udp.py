@@ -9,6 +9,7 @@ from typing import Literal
 
 from dataplane import Policy, SharedMemory, UdpRelay
 from proxy.ingress.mirrors import MirrorSockets
+from proxy.ingress.overload import overload_row
 from proxy.ingress.pools import pool_bits, pool_names
 from proxy.ingress.sockets import ListenerSocket, open_backend_sockets, receive_buffer
 from proxy.settings import Backend, IngressSettings
@@ -44,6 +45,7 @@ class UdpIngress:
             segmentation=settings.udp.segmentation,
         )
         self.relay.set_backends(backend_list(settings.backends, slots, "udp"))
+        self.relay.set_overload(overload_row(settings.overload))
         self._mirrors = MirrorSockets()
         self._take_policy(policy)
         self._timer: asyncio.TimerHandle | None = None
@@ -74,6 +76,7 @@ class UdpIngress:
             self._watch(self.relay.add_socket(item.fileno(), item.family == socket.AF_INET6))
         self._take_policy(policy)
         self.relay.set_backends(backend_list(settings.backends, slots, "udp"))
+        self.relay.set_overload(overload_row(settings.overload))
         self._take_proxies(settings)
 
     def _take_proxies(self, settings: IngressSettings) -> None:

@@ -13,6 +13,7 @@ from dataplane import Policy, SharedMemory
 from proxy.ingress.descriptors import affordable_clients, count_open
 from proxy.ingress.health import HealthMonitor, State
 from proxy.ingress.observation import Observation
+from proxy.ingress.overload import WindowStatus, window_status
 from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp import TcpIngress
 from proxy.ingress.udp import TICK, UdpIngress
@@ -45,6 +46,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     tcp_closes: dict[str, int]
     tcp_overloaded: bool
     tcp_over_time: int
+    windows: tuple[WindowStatus, ...]
+    admitted: dict[str, int]
 
 
 class IngressWorker:
@@ -137,6 +140,11 @@ class IngressWorker:
             tcp_closes=dict(tcp.closes),
             tcp_overloaded=tcp.overloaded,
             tcp_over_time=tcp.over_time,
+            windows=(
+                *window_status("udp", self._udp.relay.windows()),
+                *window_status("tcp", self._tcp.relay.windows()),
+            ),
+            admitted=dict(self._udp.relay.admitted()),
         )
 
     def _schedule(self) -> None:

@@ -7,6 +7,7 @@ seconds.
 from proxy.settings.base import Name, Seconds, Settings
 from proxy.settings.egress import EgressSettings, Exit, Forwarder, Primary, Tunnel
 from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, Listener, UdpSettings
+from proxy.settings.overload import OverloadSettings
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
 from proxy.settings.tcp import TcpOverload, TcpSettings
 
@@ -21,6 +22,7 @@ __all__ = [
     "IngressSettings",
     "Listener",
     "Name",
+    "OverloadSettings",
     "Primary",
     "Probe",
     "ProxyIn",

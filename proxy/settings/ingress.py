@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from proxy.settings.base import Name, Seconds, Settings
+from proxy.settings.overload import OverloadSettings
 from proxy.settings.proxy_protocol import ProxyIn, ProxyOut
 from proxy.settings.tcp import TcpSettings
 from proxy.values import Endpoint
@@ -94,4 +95,5 @@ class IngressSettings(Settings, frozen=True, kw_only=True):
     backends: Annotated[tuple[Backend, ...], Meta(min_length=1, max_length=64)]
     udp: UdpSettings = UdpSettings()
     tcp: TcpSettings = TcpSettings()
+    overload: OverloadSettings = OverloadSettings()
     health: Health = Health()

@@ -26,6 +26,8 @@ WORKER = {
     "tcp_closes": {"idle": 7, "by-client": 0},
     "tcp_overloaded": False,
     "tcp_over_time": 3,
+    "windows": [{"slot": 0, "transport": "udp", "size": 2048, "used": 12, "delay": 0.001}],
+    "admitted": {"verified": 8, "known": 0, "ordinary": 0, "new": 0},
 }
 TRANSFER = {
     "tunnels": [

@@ -5,6 +5,7 @@
 //!  | magic | version | workers | slots | words in all | unused | secret (4) and unused |
 //!  | counters of worker 0 | counters of worker 1 | ...      each a whole number of cache lines
 //!  | connections that worker 0 has | those of worker 1 | ...
+//!  | client prefixes that are known, 8 a set
 //!  | set 0: lock, 7 keys, 7 times | set 1 | ...     two cache lines a set
 //! ```
 //! Whoever attaches checks the header against the length of what it was given; the sizes of the enums are part of the
@@ -19,6 +20,7 @@ use wire::{AnswerClass, Reason, Transport};
 use crate::cookies::Shown;
 use crate::counters::{Act, BackendCount, Counters, Io, Totals};
 use crate::crowd::{self, Crowd};
+use crate::familiar::{self, Familiar};
 use crate::limits::{Limited, MAX_LIMITS};
 use crate::lists::MAX_LISTS;
 use crate::rules::RULE_SLOTS;
@@ -187,12 +189,16 @@ impl Layout {
         self.words() * 8
     }
 
+    const fn familiars(&self) -> usize {
+        self.crowds() + self.workers * crowd::REGION
+    }
+
     const fn crowds(&self) -> usize {
         HEADER + self.workers * cells::SIZE
     }
 
     const fn table(&self) -> usize {
-        self.crowds() + self.workers * crowd::REGION
+        self.familiars() + familiar::WORDS
     }
 
     /// The counters of one worker. Only that worker may write to them.
@@ -234,6 +240,16 @@ impl Layout {
         let start = self.crowds();
         let regions = memory.get(start..start + self.workers * crowd::REGION).ok_or(LayoutError::Short)?;
         Crowd::new(regions, worker).ok_or(LayoutError::Worker)
+    }
+
+    /// The client prefixes that are known.
+    ///
+    /// # Errors
+    /// [`LayoutError::Worker`] or [`LayoutError::Short`].
+    pub fn familiar<'w>(&self, memory: &'w [AtomicU64], worker: usize) -> Result<Familiar<'w>, LayoutError> {
+        let start = self.familiars();
+        let words = memory.get(start..start + familiar::WORDS).ok_or(LayoutError::Short)?;
+        Ok(Familiar::new(words, self.limits(memory, worker)?))
     }
 
     /// All counters of all workers, added up.

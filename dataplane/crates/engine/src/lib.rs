@@ -18,6 +18,7 @@ mod cookies;
 mod counters;
 mod crowd;
 mod decide;
+mod familiar;
 mod guard;
 mod layout;
 mod limits;
@@ -37,6 +38,7 @@ pub use crowd::{Crowd, Crowded, MOST_OF_PREFIX, Room};
 pub use decide::{
     Client, CookieDue, Grants, Now, Treatment, Verdict, decide, decide_blocked, decide_shed, decide_traced,
 };
+pub use familiar::{Familiar, Standing};
 pub use guard::{Guard, GuardSpec, MOST_TIME};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};
 pub use limits::{

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 
-use engine::{Crowded, Guard, GuardSpec, Layout, Room};
+use engine::{Crowded, Guard, GuardSpec, Layout, Room, Standing};
 
 const ROOM: Room = Room { total: 1000, prefix: 3 };
 const SECOND: u64 = 1_000_000_000;
@@ -120,4 +120,23 @@ fn time_is_paid_for_afterwards_and_a_debt_has_to_be_waited_for() {
     assert_eq!(spend(1_000_000_000, 2 * SECOND), 60 * SECOND, "nobody waits for more than a minute");
     assert!(Guard::new(&GuardSpec { time: 1_000_001, ..spec }).is_err());
     assert!(Guard::new(&GuardSpec { v4: 33, ..spec }).is_err());
+}
+
+#[test]
+fn a_prefix_becomes_known_with_time_and_answers_and_no_stranger_takes_its_place() {
+    let (layout, memory) = memory(2);
+    let familiar = |worker| layout.familiar(&memory, worker).unwrap();
+    let friend = IpAddr::from([192, 0, 2, 1]);
+    assert_eq!(familiar(0).standing(friend, SECOND), Standing::New);
+    (0..8).for_each(|_| familiar(0).note(friend, SECOND));
+    assert_eq!(familiar(1).standing(friend, 2 * SECOND), Standing::New, "many answers in a moment are no standing");
+    assert_eq!(familiar(1).standing(friend, 20 * SECOND), Standing::Ordinary);
+    assert_eq!(familiar(1).standing(friend, 80 * SECOND), Standing::Known, "for all workers");
+    for stranger in 0..200_000u32 {
+        familiar(0).note(IpAddr::from(stranger.to_be_bytes()), 80 * SECOND);
+    }
+    assert_eq!(familiar(0).standing(friend, 81 * SECOND), Standing::Known);
+    assert_eq!(familiar(0).standing(friend, 100_000 * SECOND), Standing::New, "not seen for more than a day");
+    familiar(0).note(friend, 100_000 * SECOND);
+    assert_eq!(familiar(0).standing(friend, 100_100 * SECOND), Standing::Ordinary, "it begins anew");
 }

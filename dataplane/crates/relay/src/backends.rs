@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 use wire::proxy::Protocol;
 
+use crate::window::{Aim, Window};
+
 /// What stands before the queries for a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -32,6 +34,8 @@ pub struct Backend {
     /// When the youngest of the queries that it answered was sent, and of those that it did not answer in time.
     pub answered: u64,
     pub missed: u64,
+    /// How many unanswered queries it may have.
+    pub window: Box<Window>,
 }
 
 impl Backend {
@@ -50,10 +54,21 @@ pub enum Outcome {
     Moved,
 }
 
+/// The place in its backend's window that a query leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// It had none: a transfer, whose time says nothing of the backend's queue.
+    None,
+    Free,
+    /// Its answer came at this time.
+    Answered(u64),
+}
+
 #[derive(Debug, Default)]
 pub struct Backends {
     list: Vec<Backend>,
     turn: usize,
+    aim: Aim,
 }
 
 impl Backends {
@@ -68,11 +83,24 @@ impl Backends {
                     backend.outstanding = known.outstanding;
                     backend.answered = known.answered;
                     backend.missed = known.missed;
+                    backend.window.clone_from(&known.window);
                 }
+                backend.window.configure(&self.aim);
                 backend
             })
             .collect();
         self.turn = 0;
+    }
+
+    /// What the windows aim at from now on.
+    pub fn set_aim(&mut self, aim: Aim) {
+        self.aim = aim;
+        self.list.iter_mut().for_each(|backend| backend.window.configure(&aim));
+    }
+
+    /// Judge the windows of backends that answer nothing.
+    pub fn look(&mut self, now: u64) {
+        self.list.iter_mut().for_each(|backend| backend.window.look(now, &self.aim));
     }
 
     pub fn list(&self) -> &[Backend] {
@@ -84,8 +112,14 @@ impl Backends {
     }
 
     /// Note that a query, sent at `sent`, has left its backend: slot and address, because another one may have the slot by now.
-    pub fn ended(&mut self, (slot, address): (usize, SocketAddr), outcome: Outcome, sent: u64) {
+    pub fn ended(&mut self, (slot, address): (usize, SocketAddr), outcome: Outcome, sent: u64, seat: Seat) {
+        let aim = self.aim;
         let Some(backend) = self.by_slot(slot).filter(|backend| backend.address == address) else { return };
+        match seat {
+            Seat::None => {}
+            Seat::Free => backend.window.ended(sent, None, &aim),
+            Seat::Answered(now) => backend.window.ended(sent, Some(now), &aim),
+        }
         backend.outstanding = backend.outstanding.saturating_sub(1);
         match outcome {
             Outcome::Answered => backend.answered = sent.max(backend.answered),
@@ -104,19 +138,31 @@ impl Backends {
     }
 
     /// The backend of a pool for the next query, or None when none is healthy. The caller counts it as outstanding.
+    #[inline]
     pub fn pick(&mut self, pool: u8) -> Option<&mut Backend> {
+        let index = self.choose(|backend| backend.serves(pool))?;
+        Some(&mut self.list[index])
+    }
+
+    pub fn at(&mut self, index: usize) -> &mut Backend {
+        &mut self.list[index]
+    }
+
+    /// The place in the list of the best of those that are candidates.
+    #[inline]
+    pub fn choose(&mut self, is_candidate: impl Fn(&Backend) -> bool) -> Option<usize> {
         let count = self.list.len();
         let mut best: Option<usize> = None;
         for step in 0..count {
             let index = (self.turn + step) % count;
             let candidate = &self.list[index];
-            if candidate.serves(pool) && best.is_none_or(|b| lighter(candidate, &self.list[b])) {
+            if is_candidate(candidate) && best.is_none_or(|b| lighter(candidate, &self.list[b])) {
                 best = Some(index);
             }
         }
         let index = best?;
         self.turn = (index + 1) % count;
-        Some(&mut self.list[index])
+        Some(index)
     }
 }
 
@@ -142,6 +188,7 @@ mod tests {
             outstanding: 0,
             answered: 0,
             missed: 0,
+            window: Box::default(),
         }
     }
 
@@ -173,7 +220,7 @@ mod tests {
         backends.replace(vec![backend(0, 1)]);
         let ended = |backends: &mut Backends, outcome, sent| {
             let address = backends.list()[0].address;
-            backends.ended((0, address), outcome, sent);
+            backends.ended((0, address), outcome, sent, Seat::None);
         };
         let (answer, miss) = (Outcome::Answered, Outcome::TimedOut);
         ended(&mut backends, answer, 10);
@@ -198,7 +245,7 @@ mod tests {
         assert_eq!(shares(&mut backends, 2), [2]);
         backends.replace(vec![Backend { address: SocketAddr::from(([127, 0, 0, 2], 53)), ..backend(0, 1) }]);
         assert_eq!(shares(&mut backends, 1), [1]);
-        backends.ended((0, old), Outcome::TimedOut, 5);
+        backends.ended((0, old), Outcome::TimedOut, 5, Seat::None);
         assert_eq!(backends.list()[0].outstanding, 1);
         assert!(backends.take_silent().is_empty());
     }

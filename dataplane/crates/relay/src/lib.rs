@@ -7,6 +7,7 @@
 pub mod backends;
 mod cookies;
 pub mod ids;
+pub mod overload;
 pub mod question;
 pub mod samples;
 pub mod stream;
@@ -14,3 +15,4 @@ pub mod stream;
 pub mod sys;
 pub mod tally;
 pub mod udp;
+pub mod window;

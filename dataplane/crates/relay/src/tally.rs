@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{Act, BackendCount, Counters, Crowd, Io, Layout, LayoutError, Limits, Memory};
+use engine::{Act, BackendCount, Counters, Crowd, Familiar, Io, Layout, LayoutError, Limits, Memory};
 use wire::{Reason, Transport};
 
 pub struct Tally<M: Memory> {
@@ -40,6 +40,13 @@ impl<M: Memory> Tally<M> {
     pub fn crowd(&self) -> Crowd<'_> {
         match self.layout.crowd(self.memory.words(), self.worker) {
             Ok(crowd) => crowd,
+            Err(_) => unreachable!("checked when the tally was made, and the memory never changes its size"),
+        }
+    }
+
+    pub fn familiar(&self) -> Familiar<'_> {
+        match self.layout.familiar(self.memory.words(), self.worker) {
+            Ok(familiar) => familiar,
             Err(_) => unreachable!("checked when the tally was made, and the memory never changes its size"),
         }
     }

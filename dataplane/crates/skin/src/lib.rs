@@ -6,6 +6,7 @@ mod blocks;
 mod door;
 mod lists;
 mod memory;
+mod overload;
 mod policy;
 mod proxies;
 mod samples;

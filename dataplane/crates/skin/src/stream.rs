@@ -15,6 +15,7 @@ use wire::Transport;
 use crate::blocks::Blocks;
 use crate::door::{GuardRow, accept, guard};
 use crate::memory::SharedMemory;
+use crate::overload::{OverloadRow, WindowRow, aim, windows};
 use crate::policy::Policy;
 use crate::proxies::{ProxiesRow, proxies};
 use crate::udp::{BackendRow, backend, grants, nanoseconds};
@@ -78,6 +79,15 @@ impl StreamRelay {
     #[getter]
     fn overloaded(&self) -> bool {
         self.relay.is_overloaded()
+    }
+
+    fn set_overload(&mut self, row: OverloadRow) -> PyResult<()> {
+        self.relay.set_aim(aim(&row)?);
+        Ok(())
+    }
+
+    fn windows(&self) -> Vec<WindowRow> {
+        windows(self.relay.backends())
     }
 
     fn accept(&mut self, fd: i32, listener: usize, now: u64, most: usize) -> (Vec<(i32, Token)>, u8) {

@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use relay::backends::{Backend, Header};
+use relay::overload::Class;
 use relay::sys;
 use relay::tally::Tally;
 use relay::udp::proxies::{Placing, Proxies};
@@ -18,6 +19,7 @@ use wire::proxy::Protocol;
 
 use crate::blocks::Blocks;
 use crate::memory::SharedMemory;
+use crate::overload::{OverloadRow, WindowRow, aim, shedding, windows};
 use crate::policy::Policy;
 
 /// Slot, address, port, weight, bits of its pools, time-out in seconds, the PROXY header ("off", "v1", "v2" or "spp") and
@@ -112,6 +114,21 @@ impl UdpRelay {
         Ok(())
     }
 
+    fn set_overload(&mut self, row: OverloadRow) -> PyResult<()> {
+        let (listed, reply) = shedding(&row)?;
+        self.relay.set_overload(aim(&row)?, listed, reply);
+        Ok(())
+    }
+
+    fn windows(&self) -> Vec<WindowRow> {
+        windows(self.relay.backends())
+    }
+
+    fn admitted(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.relay.admitted();
+        Class::ALL.iter().map(|&class| (class.label(), counts[class as usize])).collect()
+    }
+
     fn set_health(&mut self, slot: usize, healthy: bool) {
         self.relay.set_health(slot, healthy);
     }
@@ -163,7 +180,19 @@ pub fn backend((slot, address, port, weight, pools, timeout, header, checksum): 
     let address = SocketAddr::new(address, port);
     let timeout = nanoseconds(timeout)?;
     let proxy = protocol(&header)?.map(|protocol| Header { protocol, checksum });
-    Ok(Backend { slot, address, weight, pools, proxy, timeout, healthy: true, outstanding: 0, answered: 0, missed: 0 })
+    Ok(Backend {
+        slot,
+        address,
+        weight,
+        pools,
+        proxy,
+        timeout,
+        healthy: true,
+        outstanding: 0,
+        answered: 0,
+        missed: 0,
+        window: Box::default(),
+    })
 }
 
 /// The protocol of a PROXY header from the word of the configuration.

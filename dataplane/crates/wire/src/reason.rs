@@ -132,6 +132,14 @@ crate::labelled! {
         // Shedding: the message was good, the gateway could not carry it.
         /// No backend is healthy.
         BackendsDown = "backends-down",
+        /// The backends have as many unanswered queries as they answer in time: none more of a verified client.
+        OverloadVerified = "overload-verified",
+        /// The same, of a client that is known.
+        OverloadKnown = "overload-known",
+        /// The same, of a client of which little is known.
+        OverloadOrdinary = "overload-ordinary",
+        /// The same, of a client that is new.
+        OverloadNew = "overload-new",
         /// No free place in the flow table.
         FlowTableFull = "flow-table-full",
         /// The kernel, or the connection to the backend, took no more.

@@ -77,6 +77,7 @@ impl<M: Memory> StreamRelay<M> {
             // A transfer that was refused needs its link no more.
             link.retiring |= link.transfer;
             self.tally.backend(link.slot, BackendCount::Answers);
+            self.release_answered(flow_token, now);
             if let Some(flow) = self.end_flow(flow_token, Outcome::Answered) {
                 self.flows.recycle(flow.query);
             }

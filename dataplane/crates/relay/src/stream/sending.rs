@@ -9,7 +9,7 @@ use super::orders::{Kind as OrderKind, Order};
 use super::owned::{NOWHERE, Room};
 use super::queries::add_reply;
 use super::{MOST_TRANSFERS, MOST_TRANSFERS_EACH, StreamRelay, Token};
-use crate::backends::{Backend, Outcome};
+use crate::backends::{Backend, Outcome, Seat};
 use crate::cookies;
 
 /// A backend's next link is opened when the others have so many queries waiting: few links make large writes, several
@@ -33,7 +33,8 @@ impl<M: Memory> StreamRelay<M> {
         let mut reachable =
             self.backends.list().iter().filter(|b| b.healthy && self.is_reachable(b.slot, now)).peekable();
         // Where each client has its own link, one that is full holds up nobody else.
-        self.jammed = reachable.peek().is_some() && reachable.all(|b| b.proxy.is_none() && self.is_full(b.slot, now));
+        self.jammed = reachable.peek().is_some()
+            && reachable.all(|b| b.window.is_full() || (b.proxy.is_none() && self.is_full(b.slot, now)));
     }
 
     fn is_reachable(&self, slot: usize, now: u64) -> bool {
@@ -143,7 +144,7 @@ impl<M: Memory> StreamRelay<M> {
         link.out.extend_from_slice(&(flow.query.len() as u16).to_be_bytes());
         link.out.extend_from_slice(&id.to_be_bytes());
         link.out.extend_from_slice(&flow.query[2..]);
-        let full = !link.has_room();
+        let (mut full, kind) = (!link.has_room(), flow.kind);
         if !link.dirty {
             link.dirty = true;
             self.outbox.links.push(link_token);
@@ -154,6 +155,10 @@ impl<M: Memory> StreamRelay<M> {
         }
         if let Some(backend) = self.backends.by_slot(slot) {
             backend.outstanding += 1;
+            if !matches!(kind, Kind::Transfer { .. }) {
+                backend.window.sent(now);
+                full |= backend.window.is_full();
+            }
         }
         self.tally.backend(slot, BackendCount::Queries);
         if full {
@@ -244,9 +249,19 @@ impl<M: Memory> StreamRelay<M> {
 
     /// Take a flow off its backend's account.
     pub(super) fn release(&mut self, token: Token, outcome: Outcome) {
+        self.release_place(token, outcome, Seat::Free);
+    }
+
+    /// The same, when its answer has just come.
+    pub(super) fn release_answered(&mut self, token: Token, now: u64) {
+        self.release_place(token, Outcome::Answered, Seat::Answered(now));
+    }
+
+    fn release_place(&mut self, token: Token, outcome: Outcome, seat: Seat) {
         let Some(flow) = self.flows.get_mut(token) else { return };
+        let seat = if matches!(flow.kind, Kind::Transfer { .. }) { Seat::None } else { seat };
         if let Some(backend) = flow.backend.take() {
-            self.backends.ended(backend, outcome, flow.sent);
+            self.backends.ended(backend, outcome, flow.sent, seat);
         }
     }
 

@@ -8,6 +8,7 @@ use engine::{BlockAction, Blocks, Grants, Memory, Policy};
 use super::{Ending, StreamRelay, Token};
 use crate::backends::{Backend, Header};
 use crate::samples::Samples;
+use crate::window::Aim;
 
 /// Bounds on the connections; times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,12 @@ impl<M: Memory> StreamRelay<M> {
         }
         self.look_for_jam(now);
         self.settle(now);
+    }
+
+    /// What the windows of the backends aim at. TCP waits where UDP is shed, and holds its own beside it with twice the
+    /// target: a client that came over TCP has shown its address.
+    pub fn set_aim(&mut self, aim: Aim) {
+        self.backends.set_aim(Aim { target: aim.target.saturating_mul(2), ..aim });
     }
 
     /// How far the calendar is ahead of the monotonic clock, in nanoseconds. It changes when the clock is set.

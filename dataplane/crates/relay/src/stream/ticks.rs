@@ -15,6 +15,7 @@ impl<M: Memory> StreamRelay<M> {
     pub fn tick(&mut self, now: u64) {
         self.send_delayed(now);
         self.expire_flows(now);
+        self.backends.look(now);
         for slot in self.backends.take_silent() {
             self.outbox.failed(slot);
         }

@@ -14,7 +14,7 @@ use wire::{Reason, Transport, check_answer, cut_answer};
 use super::flows::{Flow, Via};
 use super::sending::{self, Datagram};
 use super::{BackendSocket, ROUNDS, UdpRelay};
-use crate::backends::Outcome;
+use crate::backends::{Outcome, Seat};
 use crate::cookies;
 use crate::sys::{self, Arrival, BATCH, HEADROOM};
 
@@ -102,7 +102,10 @@ impl<M: Memory> UdpRelay<M> {
         whole[start..start + 2].copy_from_slice(&flow.client_id.to_be_bytes());
         self.samples.answer(flow.client.ip(), Transport::Udp, flow.backend, (flow.sent, now), &whole[start..end]);
         self.tally.backend(flow.backend, BackendCount::Answers);
-        self.ended(&flow, Outcome::Answered);
+        self.ended(&flow, Outcome::Answered, Seat::Answered(now));
+        if !self.pressed {
+            self.admission.note(&self.tally, flow.client.ip(), now);
+        }
         let length = self.limit_answer(slot, start..end, &flow, now)?;
         let whole = self.answers.whole(slot);
         let (length, lack) = cookies::finish(&mut whole[start..], length, &flow.treatment);

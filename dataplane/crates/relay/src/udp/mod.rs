@@ -24,15 +24,18 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use engine::{BACKEND_SLOTS, BackendCount, Blocks, Grants, Io, Memory, Policy};
+use sets::PrefixSet;
 use wire::proxy::V2_MAX;
 use wire::{COOKIE_OPTION, REPLY_EXTRA, Reason, UDP_MAX};
 
-use crate::backends::{Backend, Backends, Outcome};
+use crate::backends::{Backend, Backends, Outcome, Seat};
 use crate::ids::Ids;
+use crate::overload::{Admission, Class, ShedReply};
 use crate::question::Fingerprints;
 use crate::samples::Samples;
 use crate::sys::{Arrival, BATCH, Buffers};
 use crate::tally::Tally;
+use crate::window::Aim;
 use answers::Return;
 use flows::{Flow, Flows};
 use proxies::Proxies;
@@ -86,6 +89,11 @@ pub struct UdpRelay<M: Memory> {
     sockets: Vec<BackendSocket>,
     backends: Backends,
     flows: Flows,
+    admission: Admission,
+    /// The windows bound something.
+    is_bounded: bool,
+    /// A window was tight at the last look, or none is bounded: nothing is learned of the clients.
+    pressed: bool,
     fingerprints: Fingerprints,
     ids: Ids,
     /// The sockets in use, for IPv4 and IPv6, and when others are drawn.
@@ -123,6 +131,9 @@ impl<M: Memory> UdpRelay<M> {
             proxies: Vec::new(),
             backends: Backends::default(),
             flows: Flows::new(bounds.flows, sockets.len(), BACKEND_SLOTS),
+            admission: Admission::default(),
+            is_bounded: false,
+            pressed: true,
             fingerprints: Fingerprints::new()?,
             ids: Ids::default(),
             in_use: [None; 2],
@@ -231,12 +242,26 @@ impl<M: Memory> UdpRelay<M> {
         while let Some(flow) = self.flows.expire(now) {
             self.tally.io(Io::Expired, 1);
             self.tally.backend(flow.backend, BackendCount::Timeouts);
-            self.ended(&flow, Outcome::TimedOut);
+            self.ended(&flow, Outcome::TimedOut, Seat::Free);
         }
+        self.backends.look(now);
+        self.pressed = !self.is_bounded || self.backends.list().iter().any(|backend| backend.window.is_tight());
     }
 
-    fn ended(&mut self, flow: &Flow, outcome: Outcome) {
-        self.backends.ended((flow.backend, flow.backend_address), outcome, flow.sent);
+    /// What the windows of the backends aim at, and whom they are kept for.
+    pub fn set_overload(&mut self, aim: Aim, listed: PrefixSet, reply: ShedReply) {
+        self.is_bounded = aim.target > 0;
+        self.backends.set_aim(aim);
+        self.admission.configure(listed, reply);
+    }
+
+    /// Queries that were let in while the window of their backend was tight, by class.
+    pub fn admitted(&self) -> [u64; Class::COUNT] {
+        self.admission.admitted
+    }
+
+    fn ended(&mut self, flow: &Flow, outcome: Outcome, seat: Seat) {
+        self.backends.ended((flow.backend, flow.backend_address), outcome, flow.sent, seat);
     }
 
     /// The slots of the backends that have gone silent since the last look (see `Backends::take_silent`).

@@ -1,7 +1,7 @@
 //! From the clients to the backends: one readable listener, a bounded number of batches.
 
 use std::cmp::Reverse;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide_blocked};
 use wire::proxy::{Protocol, SPP_LENGTH, write_spp};
@@ -11,8 +11,9 @@ use super::flows::{Detour, Flow, Via};
 use super::proxies::Origin;
 use super::sending::{self, Datagram};
 use super::{Listener, ROUNDS, UdpRelay, asked_address, headers};
-use crate::backends::{Header, Outcome};
+use crate::backends::{Backend, Header, Outcome, Seat};
 use crate::cookies;
+use crate::overload::ShedReply;
 use crate::sys::{Arrival, BATCH, HEADROOM};
 
 /// A query of the batch that goes to a backend: the slot that it stands in, and what is needed to send it or to take it back.
@@ -151,11 +152,13 @@ impl<M: Memory> UdpRelay<M> {
 
     /// What becomes of a good query that no backend takes. Without a backend that works, silence would make the client ask again.
     fn turn_down(&mut self, place: &Place<'_>, echo: Echo, reason: Reason) -> Act {
-        if reason != Reason::BackendsDown {
-            return Act::Shed;
-        }
+        let (code, truncated) = match (reason, self.admission.reply) {
+            (Reason::BackendsDown, _) | (Reason::OverloadVerified, ShedReply::Servfail) => (rcode::SERVFAIL, false),
+            (Reason::OverloadVerified, ShedReply::Truncate) => (rcode::NOERROR, true),
+            _ => return Act::Shed,
+        };
         let message = &mut self.queries.slot(place.slot)[place.origin.header..];
-        let length = write_reply(message, echo, rcode::SERVFAIL, false);
+        let length = write_reply(message, echo, code, truncated);
         self.note_reply(place, length);
         Act::Reply
     }
@@ -187,6 +190,19 @@ impl<M: Memory> UdpRelay<M> {
         }
     }
 
+    /// The place of the backend for a query. Under pressure it goes by the class of the client.
+    fn choose(&mut self, client: IpAddr, treatment: Treatment, now: u64) -> Result<usize, Reason> {
+        let serves = |backend: &Backend| backend.serves(treatment.pool);
+        let index = self.backends.choose(serves).ok_or(Reason::BackendsDown)?;
+        if !self.backends.at(index).window.is_tight() {
+            return Ok(index);
+        }
+        let class = self.admission.class(&self.tally, client, treatment.verified, now);
+        let roomy = self.backends.choose(|backend| serves(backend) && backend.window.has_room(class.share()));
+        self.admission.admitted[class as usize] += u64::from(roomy.is_some());
+        roomy.ok_or(class.reason())
+    }
+
     /// Choose the backend and note the query as pending.
     fn add_flow(
         &mut self,
@@ -198,7 +214,8 @@ impl<M: Memory> UdpRelay<M> {
     ) -> Result<Leaving, Reason> {
         let Asked { client_id, question, treatment } = asked;
         let Place { arrival, origin, length, .. } = *place;
-        let backend = self.backends.pick(treatment.pool).ok_or(Reason::BackendsDown)?;
+        let index = self.choose(origin.client.ip(), treatment, now)?;
+        let backend = self.backends.at(index);
         let socket = sockets[usize::from(backend.address.is_ipv6())].ok_or(Reason::BackendsDown)?;
         if backend
             .proxy
@@ -230,6 +247,7 @@ impl<M: Memory> UdpRelay<M> {
             self.flows.set_detour(socket, id, detour);
         }
         backend.outstanding += 1;
+        backend.window.sent(now);
         self.tally.backend(backend.slot, BackendCount::Queries);
         Ok(Leaving { to: backend.address, header: backend.proxy, socket, id })
     }
@@ -320,7 +338,8 @@ impl<M: Memory> UdpRelay<M> {
             self.tally.verdict(Act::Shed, reason);
             self.tally.backend(flow.backend, BackendCount::Errors);
             // A full socket buffer is ours and says nothing about the backend.
-            self.ended(&flow, if reason == Reason::SendBufferFull { Outcome::Moved } else { Outcome::TimedOut });
+            let full = reason == Reason::SendBufferFull;
+            self.ended(&flow, if full { Outcome::Moved } else { Outcome::TimedOut }, Seat::Free);
         }
     }
 }

@@ -85,6 +85,7 @@ pub fn backend(slot: usize) -> Backend {
         outstanding: 0,
         answered: 0,
         missed: 0,
+        window: Box::default(),
     }
 }
 

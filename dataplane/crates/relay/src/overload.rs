@@ -1,0 +1,101 @@
+//! Who is let in when the backends are the bottleneck: shares of the window by class, so that the flood is shed and not the resolvers.
+//!
+//! ```text
+//! class     who                                                              up to
+//! verified  a valid cookie, a listed prefix, TCP                             100 % of the window
+//! known     answered often, and for a minute and more                         90 %
+//! ordinary  seen before                                                       75 %
+//! new       not seen before                                                     50 %
+//! ```
+//! Below half of the window nobody asks for the class: without overload, admission is one comparison. What is learned of a prefix is
+//! learned in calm times only, so a flood can't make itself known.
+
+use std::net::IpAddr;
+
+use engine::{Memory, Standing};
+use sets::PrefixSet;
+use wire::Reason;
+
+use crate::tally::Tally;
+
+wire::labelled! {
+    pub enum Class {
+        Verified = "verified",
+        Known = "known",
+        Ordinary = "ordinary",
+        New = "new",
+    }
+}
+
+impl Class {
+    /// Percent of the window up to which it is let in.
+    pub const fn share(self) -> u32 {
+        match self {
+            Self::Verified => 100,
+            Self::Known => 90,
+            Self::Ordinary => 75,
+            Self::New => 50,
+        }
+    }
+
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Verified => Reason::OverloadVerified,
+            Self::Known => Reason::OverloadKnown,
+            Self::Ordinary => Reason::OverloadOrdinary,
+            Self::New => Reason::OverloadNew,
+        }
+    }
+}
+
+/// What a verified client hears whose datagram is shed. Others hear nothing: their source may be forged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShedReply {
+    Drop,
+    /// TC: over TCP it waits its turn.
+    #[default]
+    Truncate,
+    Servfail,
+}
+
+/// One answer in so many is noted.
+const SAMPLE: u8 = 8;
+
+/// The admission of one relay.
+#[derive(Default)]
+pub struct Admission {
+    /// Prefixes that count as verified.
+    listed: Option<PrefixSet>,
+    pub reply: ShedReply,
+    answers: u8,
+    /// Queries let in while the window was tight, by class.
+    pub admitted: [u64; Class::COUNT],
+}
+
+impl Admission {
+    pub fn configure(&mut self, listed: PrefixSet, reply: ShedReply) {
+        (self.listed, self.reply) = (Some(listed), reply);
+    }
+
+    /// The class of a client, asked for when a window is tight.
+    #[cold]
+    pub fn class<M: Memory>(&self, tally: &Tally<M>, address: IpAddr, verified: bool, now: u64) -> Class {
+        if verified || self.listed.as_ref().is_some_and(|listed| listed.contains(address)) {
+            return Class::Verified;
+        }
+        match tally.familiar().standing(address, now) {
+            Standing::Known => Class::Known,
+            Standing::Ordinary => Class::Ordinary,
+            Standing::New => Class::New,
+        }
+    }
+
+    /// An answer went to a client in calm times.
+    #[inline]
+    pub fn note<M: Memory>(&mut self, tally: &Tally<M>, address: IpAddr, now: u64) {
+        self.answers = self.answers.wrapping_add(1);
+        if self.answers.is_multiple_of(SAMPLE) {
+            tally.familiar().note(address, now);
+        }
+    }
+}
