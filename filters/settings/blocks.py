@@ -15,8 +15,8 @@ Step = Literal["warn", "truncate", "drop"]
 class BlockSettings(Settings, frozen=True, kw_only=True):
     """`[filters.blocks]`: what holds for all dynamic blocks.
 
-    Backends, primaries and the gateway's own addresses are always exempt. What is exempt lies in no block, not even in
-    a wider one, and the detectors don't look at it.
+    Backends, primaries, listed proxies and the gateway's own addresses are always exempt. What is exempt lies in no
+    block, not even in a wider one, and the detectors don't look at it.
     """
 
     exempt: Annotated[tuple[Network, ...], Meta(description="prefixes that are never blocked")] = ()
@@ -30,10 +30,10 @@ class BlockSettings(Settings, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=20_000,
-            description="queries, and as many answers, that each worker samples a second over UDP and over TCP; "
-            "0: none, and then neither the detectors nor `zonegate top` see anything",
+            description="queries, and as many answers, that all workers together sample a second over UDP, and over "
+            "TCP; 0: none, and then neither the detectors nor `zonegate top` see anything",
         ),
-    ] = 1000
+    ] = 2000
 
 
 class DynamicBlock(Settings, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What no block may hit: the gateway's own addresses, backends and primaries, and what the configuration exempts."""
+"""What no block may hit: our own addresses, backends, primaries and proxies, and what the configuration exempts."""
 
 from __future__ import annotations
 
@@ -39,12 +39,21 @@ def exempt_of(settings: GatewaySettings) -> Exempt:
         addresses |= {listener.address.address for listener in settings.ingress.listeners}
     addresses |= {forwarder.listen.address for forwarder in settings.forwarders}
     ours = sorted((ipaddress.ip_network(item) for item in addresses if not item.is_unspecified), key=str)
+    ours += [proxy for proxy in _proxies(settings) if proxy not in ours]
     blocks = settings.filters.blocks
     return Exempt(
         ours=tuple(ours),
         prefixes=tuple(network.prefix for network in blocks.exempt),
         names=tuple(zone_wire(name) for name in blocks.exempt_names),
     )
+
+
+def _proxies(settings: GatewaySettings) -> list[IPNetwork]:
+    """The listed proxies: a block on one would cut off all its clients. A list that lets nearly everyone be one is not
+    meant: its clients would be exempt with it."""
+    listeners = settings.ingress.listeners if settings.ingress is not None else ()
+    listed = [network.prefix for listener in listeners for network in listener.proxy_protocol.from_]
+    return [prefix for prefix in listed if prefix.prefixlen >= (16 if prefix.version == 4 else 32)]
 
 
 def _lies_in(name: bytes, suffix: bytes) -> bool:

@@ -56,17 +56,19 @@ class Ingress:
         sockets = [ListenerSocket(item.listener, item.transport, inherit(item.descriptor)) for item in start.sockets]
         settings = read_plain(IngressSettings, plan.settings)
         filters = read_plain(FilterSettings, plan.filters)
+        memory = SharedMemory.attach(start.memory)
+        self._workers = memory.workers
         self._worker = IngressWorker(
             index=start.index,
             settings=settings,
             slots=plan.slots,
             health_zone=plan.health_zone,
             policy=compile_policy(filters, _around(settings, plan, emit)),
-            memory=SharedMemory.attach(start.memory),
+            memory=memory,
             sockets=sockets,
             emit=emit,
         )
-        self._worker.observation.set_samples(filters.blocks.samples)
+        self._sample(filters.blocks.samples)
         if start.blocks is not None:
             self.block(start.blocks)
 
@@ -92,7 +94,11 @@ class Ingress:
         # In a thread: a long list of zones takes seconds, and queries don't wait for it.
         settings, filters, policy = await asyncio.to_thread(read)
         self._worker.reload(settings, plan.slots, plan.health_zone, policy)
-        self._worker.observation.set_samples(filters.blocks.samples)
+        self._sample(filters.blocks.samples)
+
+    def _sample(self, of_all: int) -> None:
+        """Take our part of the samples of all workers: the supervisor has as many to look at however many we are."""
+        self._worker.observation.set_samples(-(-of_all // self._workers))
 
     def block(self, blocks: ipc.Blocks) -> None:
         """Put these dynamic blocks in force."""

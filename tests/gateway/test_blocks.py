@@ -375,3 +375,15 @@ def test_batches_that_nobody_takes_are_bounded() -> None:
 
 def test_our_own_are_exempt() -> None:
     assert [str(prefix) for prefix in exempt_of(gateway()).ours] == ["10.0.0.11/32", "192.0.2.53/32"]
+
+
+def test_proxies_are_exempt_unless_everyone_may_be_one() -> None:
+    proxies = {"accept": "v2", "from": ["198.51.100.0/24", "0.0.0.0/0"]}
+    tree = {
+        "version": 1,
+        "ingress": {
+            "listeners": [{"address": "0.0.0.0:53", "proxy_protocol": proxies}],
+            "backends": [{"name": "a", "address": "10.0.0.11:53"}],
+        },
+    }
+    assert [str(prefix) for prefix in exempt_of(load_tree("test", tree)).ours] == ["10.0.0.11/32", "198.51.100.0/24"]

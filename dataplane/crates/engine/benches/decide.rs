@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use engine::{
-    Action, Algorithm, Client, CookieSpec, Grants, Key, Layout, Limits, MAX_ACCEPTED, Memory, Now, Policy, PolicySpec,
-    RateLimit, Unverified, Verdict, decide,
+    Action, Algorithm, BlockAction, BlockSpec, Blocks, Client, CookieSpec, Grants, Key, Layout, Limits, MAX_ACCEPTED,
+    Memory, Now, Policy, PolicySpec, RateLimit, Unverified, Verdict, decide, decide_blocked,
 };
 use wire::Transport;
 
@@ -127,5 +127,29 @@ fn decisions(criterion: &mut Criterion) {
     measure(criterion, "decide/not served", one(), OTHER, 1000);
 }
 
-criterion_group!(benches, decisions, cookies);
+/// What blocks cost a client that lies in none: nothing while there are none, one look-up however many there are.
+fn blocks(criterion: &mut Criterion) {
+    let layout = Layout::new(1, 1 << 10).expect("sizes are in range");
+    let memory: Vec<AtomicU64> = (0..layout.words()).map(|_| AtomicU64::new(0)).collect();
+    layout.create(memory.words(), &[7; 32]).expect("the memory is long enough");
+    let policy = Policy::new(PolicySpec { pass_all: true, ..PolicySpec::default() }).expect("the policy is good");
+    let limits: Limits<'_> = layout.limits(&memory, 0).expect("worker 0 exists");
+    for count in [0_u32, 1, 10_000] {
+        let prefixes =
+            (0..count).map(|n| (IpAddr::from((0xc600_0000 | n << 8).to_be_bytes()), 24, BlockAction::Drop, 1));
+        let names = (0..count).map(|n| (zone(&format!("bad{n}")), BlockAction::Truncate, 2));
+        let spec = BlockSpec { prefixes: prefixes.collect(), names: names.collect() };
+        let blocks = (count > 0).then(|| Blocks::new(spec).expect("good blocks"));
+        criterion.bench_function(&format!("decide/{count} blocked prefixes and names"), |bencher| {
+            bencher.iter(|| {
+                let client = client(0x0a00_0001);
+                let verdict =
+                    decide_blocked(&policy, blocks.as_ref(), &limits, black_box(QUERY), &client, Now::new(1, 0));
+                black_box(matches!(verdict, Verdict::Forward { .. }))
+            });
+        });
+    }
+}
+
+criterion_group!(benches, decisions, cookies, blocks);
 criterion_main!(benches);
