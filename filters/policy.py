@@ -47,7 +47,8 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
     """
     around = around or Surroundings()
     checks, budget = settings.checks, settings.error_budget
-    names = Names(settings.rules, listeners=around.listeners, pools=around.pools, slots=around.rules)
+    lists = [item.name for item in settings.lists]
+    names = Names(settings.rules, listeners=around.listeners, lists=lists, pools=around.pools, slots=around.rules)
     try:
         return Policy(
             zones=[_zone(zone) for zone in settings.zones if zone != ANY_ZONE],

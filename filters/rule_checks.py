@@ -66,6 +66,8 @@ def _names(
 ) -> Iterator[Finding]:
     for address in several(when.listener):
         yield from _known(key, address, listeners, "address of [[ingress.listeners]]")
+    for name in (*several(when.client_list), *several(when.qname_list)):
+        yield from _known(key, name, [item.name for item in settings.lists], "list of [[filters.lists]]")
     for tag in several(when.tag):
         yield from _known(key, tag, sorted(tags), "tag that a rule sets")
     served = {zone.lower().rstrip(".") for zone in settings.zones}

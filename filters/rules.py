@@ -32,10 +32,12 @@ class Names:
         rules: Sequence[Rule],
         *,
         listeners: Sequence[str] = (),
+        lists: Sequence[str] = (),
         pools: Sequence[str] = (),
         slots: Mapping[str, int] | None = None,
     ) -> None:
         self.listeners = {address: number for number, address in enumerate(listeners)}
+        self.lists = {name: number for number, name in enumerate(lists)}
         self.pools = {"default": 0} | {name: number for number, name in enumerate(pools, 1)}
         self.tags = {name: number for number, name in enumerate(dict.fromkeys(r.tag for r in rules if r.tag))}
         self.mirrors = list(dict.fromkeys(rule.mirror for rule in rules if rule.mirror))
@@ -137,6 +139,8 @@ def _listed(word: str, value: T | tuple[T, ...], of: Callable[[T], object]) -> I
 def _who(when: When, names: Names) -> Iterator[Condition]:
     if when.client != ():
         yield "client", prefix_rows(several(when.client))
+    yield from _listed("client_list", when.client_list, lambda name: _find(names.lists, name, "list"))
+    yield from _listed("qname_list", when.qname_list, lambda name: _find(names.lists, name, "list"))
     yield from _listed("listener", when.listener, lambda address: _find(names.listeners, address, "listener"))
     yield from _listed("transport", when.transport, str)
     yield from _listed("server_name", when.server_name, _wire)

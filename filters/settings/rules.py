@@ -52,6 +52,8 @@ class When(Settings, frozen=True, kw_only=True, rename={"not_": "not"}):
     """
 
     client: Annotated[Network | tuple[Network, ...], Meta(description="prefixes of its address")] = ()
+    client_list: Annotated[Name | tuple[Name, ...], Meta(description="a list that knows its address")] = ()
+    qname_list: Annotated[Name | tuple[Name, ...], Meta(description="a list that knows the name")] = ()
     listener: Annotated[str | tuple[str, ...], Meta(description="the address of a listener, as written there")] = ()
     transport: Annotated[Transport | tuple[Transport, ...], Meta(description="how it came")] = ()
     qname: Annotated[DomainName | tuple[DomainName, ...], Meta(description="just this name")] = ()

@@ -14,8 +14,8 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 
 use engine::{
-    Act, Action, Algorithm, Client, ErrorBudget, Grants, Key, Layout, Now, Policy, PolicySpec, RateLimit, Unit,
-    Verdict, decide,
+    Act, Action, Algorithm, Client, Condition, ErrorBudget, Grants, Key, Layout, Now, Policy, PolicySpec, RateLimit,
+    Rule, RuleAction, Section, Unit, Verdict, decide,
 };
 use libfuzzer_sys::fuzz_target;
 use wire::{Checks, Transport, check_query};
@@ -51,8 +51,34 @@ fn spec() -> PolicySpec {
             },
         ],
         error_budget: ErrorBudget { rate: ERRORS, prefix_rate: 3 },
+        rules: rules(),
         ..PolicySpec::default()
     }
+}
+
+/// Rules of every kind that leave the bounds above as they are.
+fn rules() -> Vec<Rule> {
+    let name = |text: &[u8]| vec![text.to_vec()];
+    let any = Condition::Any(vec![
+        Condition::QnameSuffix(name(b"\x03www\x07example\0")),
+        Condition::QnameRegex(vec!["^[^.]{3}\\.".to_owned()]),
+        Condition::Not(Box::new(Condition::EdnsOption(vec![10]))),
+        Condition::Count(Section::Additional, 2..=9),
+    ]);
+    let limit = RateLimit { key: Key::QTYPE, rate: 2, burst: 3, action: Action::Refuse, ..RateLimit::default() };
+    let list = [
+        (any, RuleAction::Tag(1)),
+        (Condition::Tag(vec![1]), RuleAction::Delay(5)),
+        (Condition::Probability(1 << 30), RuleAction::Reply(5, Some((15, "no".to_owned())))),
+        (
+            Condition::All(vec![Condition::Client(vec![([10, 0, 0, 0].into(), 26)]), Condition::DnssecOk(true)]),
+            RuleAction::Limit(limit),
+        ),
+        (Condition::Size(60..=70), RuleAction::Drop),
+        (Condition::Labels(0..=1), RuleAction::Truncate),
+        (Condition::Qtype(vec![1, 28]), RuleAction::Route(1)),
+    ];
+    list.into_iter().enumerate().map(|(slot, (when, action))| Rule { slot: slot as u16, when, action }).collect()
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -215,7 +215,7 @@ pub fn decide_traced<'m, T: Trace>(
     }
     let learns = seen.learns() && !query.signed;
     let mut treatment = Treatment::default();
-    let facts = Facts { query: &query, message, client, zone, shown: seen.shown, now };
+    let facts = Facts { query: &query, message, client, lists: &policy.lists, zone, shown: seen.shown, now };
     let outcome = policy.rules.decide(&facts, limits, &policy.zones, &mut treatment, trace);
     match outcome {
         Outcome::Pass => {

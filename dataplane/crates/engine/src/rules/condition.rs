@@ -52,6 +52,9 @@ pub enum Condition {
     Not(Box<Condition>),
     /// Prefixes of the client's address.
     Client(Vec<(IpAddr, u8)>),
+    /// Numbers of lists that may know the client, or the name.
+    ClientList(Vec<u32>),
+    QnameList(Vec<u32>),
     /// Numbers of listeners.
     Listener(Vec<u16>),
     Transport(Vec<Transport>),

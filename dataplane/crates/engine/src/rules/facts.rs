@@ -4,6 +4,7 @@ use wire::{Query, Question, name};
 
 use crate::cookies::Shown;
 use crate::decide::{Client, Now};
+use crate::lists::Lists;
 
 /// One message. Nothing is computed before a test asks for it.
 #[derive(Clone, Copy)]
@@ -11,6 +12,7 @@ pub(crate) struct Facts<'q, 'm> {
     pub(crate) query: &'q Query<'m>,
     pub(crate) message: &'q [u8],
     pub(crate) client: &'q Client<'q>,
+    pub(crate) lists: &'q Lists,
     pub(crate) zone: Option<u32>,
     /// What it shows of a cookie; nothing while cookies are off.
     pub(crate) shown: Shown,

@@ -49,6 +49,8 @@ enum Test {
     Qclass(u32),
     EdnsOption(u32),
     Zone(u32),
+    ClientList(u32),
+    QnameList(u32),
     Time(u32),
     Tlv(u32),
     Client(u32),
@@ -65,6 +67,7 @@ impl Test {
             Self::Zone(_) | Self::Time(_) | Self::Qtype(_) | Self::Qclass(_) | Self::Listener(_) => 2,
             Self::EdnsOption(_) | Self::Probability(_) => 4,
             Self::Client(_) | Self::Qname(_) | Self::Tlv(_) => 16,
+            Self::ClientList(_) | Self::QnameList(_) => 24,
             Self::ServerName(_) => 32,
             Self::Pattern(_) => 128,
             _ => 1,
@@ -85,7 +88,8 @@ pub(crate) struct Program {
     nodes: Vec<Node>,
     /// Sorted.
     numbers: Vec<Vec<u16>>,
-    zones: Vec<Vec<u32>>,
+    /// Of zones, sorted, and of lists.
+    indexes: Vec<Vec<u32>>,
     prefixes: Vec<PrefixSet>,
     names: Vec<NameSet>,
     patterns: Vec<Pattern>,
@@ -116,7 +120,7 @@ impl Program {
 
     pub(crate) fn bytes(&self) -> usize {
         let lists = self.numbers.iter().map(|list| size_of_val(&list[..])).sum::<usize>()
-            + self.zones.iter().map(|list| size_of_val(&list[..])).sum::<usize>()
+            + self.indexes.iter().map(|list| size_of_val(&list[..])).sum::<usize>()
             + self.tlvs.iter().map(|list| size_of_val(&list[..])).sum::<usize>();
         let sets = self.prefixes.iter().map(PrefixSet::bytes).sum::<usize>()
             + self.names.iter().map(NameSet::bytes).sum::<usize>()
@@ -157,8 +161,16 @@ impl Program {
             Test::EdnsOption(list) => self.numbers.get(list as usize).is_some_and(|codes| facts.has_option(codes)),
             Test::Zone(list) => facts
                 .zone
-                .zip(self.zones.get(list as usize))
+                .zip(self.indexes.get(list as usize))
                 .is_some_and(|(zone, zones)| zones.binary_search(&zone).is_ok()),
+            Test::ClientList(list) => self
+                .indexes
+                .get(list as usize)
+                .is_some_and(|lists| lists.iter().any(|&list| facts.lists.has_client(list, facts.client.address))),
+            Test::QnameList(list) => facts
+                .question()
+                .zip(self.indexes.get(list as usize))
+                .is_some_and(|(question, lists)| lists.iter().any(|&list| facts.lists.has_name(list, question))),
             Test::Time(window) => self.windows.get(window as usize).is_some_and(|window| {
                 let minute = (facts.now.unix / 60 + EPOCH) as usize % WEEK;
                 window[minute / 64] >> (minute % 64) & 1 != 0
@@ -245,7 +257,9 @@ impl Program {
             Condition::Qtype(list) => Test::Qtype(self.add_numbers(list)),
             Condition::Qclass(list) => Test::Qclass(self.add_numbers(list)),
             Condition::EdnsOption(list) => Test::EdnsOption(self.add_numbers(list)),
-            Condition::Zone(names) => Test::Zone(push(&mut self.zones, zone_numbers(names, zones)?)),
+            Condition::Zone(names) => Test::Zone(push(&mut self.indexes, zone_numbers(names, zones)?)),
+            Condition::ClientList(lists) => Test::ClientList(push(&mut self.indexes, lists.clone())),
+            Condition::QnameList(lists) => Test::QnameList(push(&mut self.indexes, lists.clone())),
             Condition::Time(window) => Test::Time(push(&mut self.windows, week(window)?)),
             Condition::Tlv(list) => Test::Tlv(push(&mut self.tlvs, list.clone())),
             Condition::Client(prefixes) => Test::Client(push(&mut self.prefixes, prefix_set(prefixes)?)),

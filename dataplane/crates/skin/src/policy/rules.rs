@@ -63,6 +63,8 @@ fn condition(pair: &Bound<'_, PyAny>, depth: usize) -> PyResult<Condition> {
         "any" => Condition::Any(parts()?),
         "not" => Condition::Not(Box::new(condition(&value, left)?)),
         "client" => Condition::Client(value.extract::<Vec<(IpAddr, u8)>>()?),
+        "client_list" => Condition::ClientList(value.extract()?),
+        "qname_list" => Condition::QnameList(value.extract()?),
         "listener" => Condition::Listener(value.extract()?),
         "transport" => {
             let words: Vec<String> = value.extract()?;
