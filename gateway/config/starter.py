@@ -15,7 +15,7 @@ from msgspec import Struct
 from filters.settings import BlockSettings, Cookies, DynamicBlock, FilterList, RateLimit, ResponseLimits, Rule
 from gateway.config.schema import Field, Shape, fields
 from gateway.settings import AdminSettings, GatewaySettings
-from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, Tunnel
+from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, TcpSettings, Tunnel
 
 _HEAD = """\
 # zonegate: configuration
@@ -38,6 +38,14 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
     Backend: {"name": '"ns-a"', "address": '"127.0.0.1:5353"'},
     ProxyIn: {"udp": '"v2"', "tcp": '"v2"', "from": '["192.0.2.0/24"]'},
     ProxyOut: {"health": '"plain"'},
+    TcpSettings: {
+        "connection_rate": "100",
+        "connection_burst": "200",
+        "queries_per_connection": "100000",
+        "lifetime": "3600.0",
+        "time_limit": "100",
+        "time_burst": "1000",
+    },
     Health: {"zone": '"example.com"'},
     FilterList: {
         "name": '"abuse"',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dns.edns
 import dns.flags
@@ -13,7 +13,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from dataplane import Explanation, SharedMemory
+from dataplane import Explanation, List, SharedMemory
 from filters.codes import QueryType, Range, TimeOfDay
 from filters.errors import FilterError
 from filters.policy import Surroundings, compile_policy
@@ -22,6 +22,9 @@ from filters.settings import FilterSettings
 from gateway.config import ConfigError, load
 from gateway.config.plain import read_plain, to_plain
 from tests.gateway.configs import INGRESS
+
+if TYPE_CHECKING:
+    from dataplane._native import ListReading
 
 SECOND = 10**9
 MONDAY = 1_704_067_200
@@ -241,6 +244,7 @@ def test_settings_travel_as_a_tree() -> None:
         ('action = "drop"\nwhen = { tag = "x" }', "'x'", "known: none"),
         ('action = "drop"\nwhen = { not = { listener = "127.0.0.1:54" } }', "127.0.0.1:54", "127.0.0.1:53"),
         ('action = "drop"\nwhen = { zone = "example.org" }', "example.org", "example.com"),
+        ('action = "drop"\nwhen = { qname_list = "bad" }', "'bad'", "known: none"),
         ('action = "drop"\nwhen = { cookie = "valid" }', "cookies are off", "filters.cookies.secret"),
         ('action = "mirror"\nmirror = "localhost:53"', "no address", "192.0.2.1:53"),
         ('action = "drop"\nede = { code = 1 }', "ede with", "refuse"),
@@ -345,3 +349,37 @@ def test_nesting_has_an_end(tmp_path: Path) -> None:
     file.write_text(f'{INGRESS}[[filters.rules]]\nname = "deep"\naction = "drop"\n{deep}.edns = true\n')
     with pytest.raises(ConfigError, match="nested too deep"):
         load(file)
+
+
+def test_lists_as_selectors(tmp_path: Path) -> None:
+    source, built = tmp_path / "bad.txt", tmp_path / "bad.list"
+    source.write_text("bad.example\n203.0.113.0/24\n")
+    how: ListReading = {
+        "format": "plain",
+        "kind": "either",
+        "column": 0,
+        "zone": None,
+        "subdomains": True,
+        "strict": True,
+        "most": 10,
+    }
+    List.build(source, built, how, 1)
+    toml = """
+        [[lists]]
+        name = "bad"
+        file = "bad.txt"
+        action = "none"
+        [[rules]]
+        name = "names"
+        when = { qname_list = "bad", qtype = "A" }
+        action = "refuse"
+        [[rules]]
+        name = "clients"
+        when = { not = { any = [{ client_list = "bad" }] } }
+        action = "allow"
+    """
+    gate = Gate(toml, lists={"bad": List.open(built)})
+    assert gate.ask("www.bad.example").rules == [("names", "reply")]
+    assert gate.ask("good.example").rules == [("clients", "allow")]
+    assert gate.ask("good.example", source="203.0.113.9").rules == []
+    assert Gate(toml).ask("www.bad.example").rules == [("clients", "allow")], "a list that is not loaded knows nothing"
