@@ -40,6 +40,7 @@ def check(file: Path, as_json: bool) -> None:
     """Say all that is wrong with a configuration, or what it configures."""
     try:
         loaded = load(file)
+        warnings = (*loaded.warnings, *_check_lists(loaded.settings, file))
     except ConfigError as error:
         if as_json:
             click.echo(msgspec.json.encode({"ok": False, "problems": error.problems, "warnings": []}))
@@ -48,13 +49,30 @@ def check(file: Path, as_json: bool) -> None:
         raise SystemExit(FAILED) from None
     summary = summarize(loaded.settings)
     if as_json:
-        body = {"ok": True, "problems": [], "warnings": loaded.warnings, "summary": summary}
+        body = {"ok": True, "problems": [], "warnings": warnings, "summary": summary}
         click.echo(msgspec.json.encode(body))
         return
     click.echo(f"{click.style(str(file), bold=True)} is {click.style('right', fg='green')}:")
     for room, text in summary.items():
         click.echo(f"  {room:<10} {text}")
-    show_warnings(loaded.warnings)
+    show_warnings(warnings)
+
+
+def _check_lists(settings: GatewaySettings, file: Path) -> list[str]:
+    """Warnings about the lists.
+
+    Raises:
+        ConfigError: one can't be used.
+    """
+    if not settings.filters.lists:
+        return []
+    # Imported here, because only lists need the data plane.
+    from gateway.lists.check import check_lists
+
+    problems, warnings = check_lists(settings.filters.lists, file)
+    if problems:
+        raise ConfigError(problems)
+    return warnings
 
 
 # Zones that the summary names.

@@ -48,7 +48,7 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from _pools(tables)
     yield from proxy_checks(tables)
     yield from _zones(tables)
-    yield from list_faults(tables)
+    yield from list_faults(tables, tree)
     yield from _keys(tables)
     yield from _cookies(tables, tree)
     yield from _admin(tables, tree)

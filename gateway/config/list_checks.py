@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from urllib.parse import urlsplit
 
 from filters.errors import FilterError
@@ -15,34 +15,42 @@ from gateway.config.reader import Fault, Table
 _SOURCES = ("file", "url", "primary")
 
 
-def list_faults(tables: Mapping[Key, Table]) -> Iterator[Fault]:
+def list_faults(tables: Mapping[Key, Table], tree: Mapping[str, object]) -> Iterator[Fault]:
     """All faults of the lists, but for names that don't exist."""
     for key, table in tables.items():
         if table.kind is FilterList:
-            yield from _source(key, table)
-            yield from _form(key, table)
+            written = _written(tree, key)
+            yield from _source(key, table, written)
+            yield from _form(key, table, written)
 
 
-def _source(key: Key, table: Table) -> Iterator[Fault]:
-    given = [name for name in _SOURCES if table.get(name) is not None]
-    if len(given) != 1 and all(name in table.values for name in _SOURCES):
+def _written(tree: object, key: Key) -> Set[str]:
+    """The keys of a table as they stand in the file: what is wrong there isn't missing."""
+    for part in key:
+        tree = tree[part]  # type: ignore[index]  # the key of a table that was read leads to it
+    return tree.keys() if isinstance(tree, dict) else set()
+
+
+def _source(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
+    given = [name for name in _SOURCES if name in written]
+    if len(given) != 1:
         found = " and ".join(given) or "no source"
         yield Fault(key, found, "write one of file, url, and primary with zone")
         return
     if table.get("url") is not None:
-        yield from _url(key, table)
+        yield from _url(key, table, written)
         return
     for name in ("tunnels", "address", "ca"):
         if table.get(name):
             yield Fault((*key, name), "a key that has no effect", "it goes with `url`; leave it out")
     if table.get("primary") is not None:
-        if table.get("zone") is None and "zone" in table.values:
+        if "zone" not in written:
             yield Fault(key, "no zone", "name the response policy zone that is transferred")
         if table.get("format") not in {None, "rpz"}:
             yield Fault((*key, "format"), quote(table.get("format")), 'what is transferred is an RPZ: write "rpz"')
 
 
-def _url(key: Key, table: Table) -> Iterator[Fault]:
+def _url(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
     try:
         parts = urlsplit(table.get("url"))
         host, _ = parts.hostname, parts.port
@@ -61,7 +69,7 @@ def _url(key: Key, table: Table) -> Iterator[Fault]:
         right = 'name the tunnels that lead there; only one with url = "direct://" goes directly'
         yield Fault(key, "a url without tunnels", right)
     address = table.get("address")
-    if address is None and "address" in table.values:
+    if "address" not in written:
         yield Fault(key, "a url without an address", "write the IP address of its host: nobody looks up names for it")
     if address is not None:
         try:
@@ -70,13 +78,13 @@ def _url(key: Key, table: Table) -> Iterator[Fault]:
             yield Fault((*key, "address"), quote(address), "write an IP address; the port comes from the url")
 
 
-def _form(key: Key, table: Table) -> Iterator[Fault]:
+def _form(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
     kind, column, zone = table.get("format"), table.get("column"), table.get("zone")
-    if kind == "csv" and column is None and "column" in table.values:
+    if kind == "csv" and "column" not in written:
         yield Fault(key, "csv without a column", "write column = 1 for the first one")
     if column is not None and kind not in {None, "csv"}:
         yield Fault((*key, "column"), "a key that has no effect", 'it goes with format = "csv"; leave it out')
-    if table.get("action") is None and "action" in table.values and kind not in {None, "rpz"}:
+    if "action" not in written and kind not in {None, "rpz"}:
         right = "write action = drop, refuse, nxdomain, nodata, truncate or allow; or none for a list that rules use"
         yield Fault(key, "a list without an action", right)
     if zone is not None:
