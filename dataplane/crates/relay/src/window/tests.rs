@@ -205,3 +205,19 @@ proptest! {
         prop_assert!(window.size() >= 1024, "{}", window.size());
     }
 }
+
+/// Ten times what the backend can answer comes from strangers; the verified are let in all the same, and are answered in time.
+#[test]
+fn a_flood_of_strangers_leaves_the_verified_their_places() {
+    let mut backend = Backend::new(5_000, MS, 100_000);
+    backend.run(2_000, 50_000, 50);
+    backend.longest();
+    let (mut strangers, mut verified) = (0, 0);
+    for _ in 0..1_500 {
+        strangers += backend.run(1, 50_000, 50);
+        verified += backend.run(1, 2_000, 100);
+    }
+    assert_eq!(verified, 3_000, "each of them");
+    assert!(strangers < 15_000, "{strangers} of 75,000");
+    assert!(backend.longest() < 80 * MS);
+}
