@@ -335,8 +335,9 @@ class UdpRelay:
             ValueError: the memory has no such worker.
         """
 
-    def add_listener(self, fd: int, address: str, port: int, *, allow: list[str]) -> int:
-        """Add a socket bound to `address` and `port`; returns the number for `listener_ready`.
+    def add_listener(self, fd: int, address: str, port: int, *, allow: list[str], number: int = 0) -> int:
+        """Add a socket bound to `address` and `port`; returns the number for `listener_ready`. The `number` given is its
+        place among all listeners, by which the policy knows it.
 
         Raises:
             ValueError: `allow` has other words than transfer, notify and update.

@@ -58,7 +58,9 @@ class UdpIngress:
             if item.transport == "udp":
                 listener = settings.listeners[item.listener]
                 host, port = item.socket.getsockname()[:2]
-                number = self.relay.add_listener(item.socket.fileno(), host, port, allow=list(listener.allow))
+                number = self.relay.add_listener(
+                    item.socket.fileno(), host, port, allow=list(listener.allow), number=item.listener
+                )
                 self._doors[item.listener] = number
                 self._listeners.append(item.socket)
                 self._loop.add_reader(item.socket, self.relay.listener_ready, number)

@@ -55,10 +55,17 @@ impl UdpRelay {
         Ok(UdpRelay { relay })
     }
 
-    #[pyo3(signature = (fd, address, port, *, allow))]
-    fn add_listener(&mut self, fd: i32, address: IpAddr, port: u16, allow: Vec<String>) -> PyResult<usize> {
+    #[pyo3(signature = (fd, address, port, *, allow, number=0))]
+    fn add_listener(
+        &mut self,
+        fd: i32,
+        address: IpAddr,
+        port: u16,
+        allow: Vec<String>,
+        number: u16,
+    ) -> PyResult<usize> {
         let address = SocketAddr::new(address, port);
-        Ok(self.relay.add_listener(Listener { fd, address, grants: grants(&allow)? }))
+        Ok(self.relay.add_listener(Listener { fd, number, address, grants: grants(&allow)? }))
     }
 
     /// The proxies by which the clients of a listener come, and what they send.

@@ -55,6 +55,8 @@ const ROUNDS: usize = 4;
 #[derive(Clone, Debug)]
 pub struct Listener {
     pub fd: RawFd,
+    /// Its place among all listeners, as the policy knows it.
+    pub number: u16,
     pub address: SocketAddr,
     pub grants: Grants,
 }

@@ -172,7 +172,7 @@ impl<M: Memory> UdpRelay<M> {
             local_port: origin.asked.port(),
             transport: Transport::Udp,
             grants: self.listeners[listener].grants,
-            listener: listener as u16,
+            listener: self.listeners[listener].number,
             tlvs: &[],
             server_name: &[],
         }
