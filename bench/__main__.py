@@ -16,7 +16,7 @@ from rich.markup import escape
 from bench import machine, report
 from bench.errors import BenchError
 from bench.figures import Figure, Run
-from bench.measure import attack, axfr, drop, lists, policy, rss, tcp, udp, wire
+from bench.measure import attack, axfr, drop, lists, policy, reload, rss, tcp, udp, wire
 from bench.peers.programs import versions
 
 MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
@@ -28,6 +28,7 @@ MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
     "rss": rss.measure,
     "policy": policy.measure,
     "lists": lists.measure,
+    "reload": reload.measure,
     "attack": attack.measure,
 }
 FULL = (5, 2.5)  # pairs, and seconds of one turn

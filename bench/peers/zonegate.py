@@ -128,11 +128,28 @@ class Zonegate:
         ]
         return int(sum(samples))
 
-    def __enter__(self) -> Self:
-        self._directory.mkdir(parents=True, exist_ok=True)
+    def reload(self, roles: str) -> None:
+        """Go by another configuration from now on.
+
+        Raises:
+            BenchError: it is not taken.
+        """
+        self._write(roles)
+        try:
+            with urllib.request.urlopen(f"http://{self._admin}/reload", data=b"", timeout=30):  # data makes it a POST
+                pass
+        except OSError as error:
+            raise BenchError(f"zonegate does not reload: {error}") from error
+
+    def _write(self, roles: str) -> Path:
         configuration = self._directory / "zonegate.toml"
         configuration.touch(mode=0o600)  # it may hold a key
-        configuration.write_text(f'version = 1\n\n{self._roles}\n[admin]\naddress = "{self._admin}"\n')
+        configuration.write_text(f'version = 1\n\n{roles}\n[admin]\naddress = "{self._admin}"\n')
+        return configuration
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        configuration = self._write(self._roles)
         self._child = ChildProcess(
             [sys.executable, "-m", "gateway.cli", "run", "--config", configuration],
             self._directory / "zonegate.log",

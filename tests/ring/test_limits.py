@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import dns.message
+import pytest
 
 from gateway.lab.servers.nsd import Nsd
 from gateway.lab.servers.roles import Primary
@@ -25,14 +26,16 @@ def await_received(gateway: Gateway, count: int) -> None:
     until(lambda: gateway.total("zonegate_ingress_received_total") >= count, what=f"{count} queries received")
 
 
-def test_the_limit_of_a_prefix_is_exact_over_all_workers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_limit_of_a_prefix_is_exact_over_all_workers(tmp_path: Path, workers: int) -> None:
     require(Nsd.program)
     with Nsd(Primary({ZONE.name: ZONE.text(1, "now")}), tmp_path / "node") as node:
         clients = loopback()
-        with running(tmp_path, front_of(node, clients, ZONE.name, LIMIT), clients) as gateway:
+        text = front_of(node, clients, ZONE.name, LIMIT).replace("workers = 2", f"workers = {workers}")
+        with running(tmp_path, text, clients) as gateway:
             query = dns.message.make_query(f"www.{ZONE.name}", "A").to_wire()
             begun = time.monotonic()
-            # Many source ports: the kernel spreads them over both workers.
+            # Many source ports: the kernel spreads them over all workers.
             senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
             for number in range(QUERIES):
                 senders[number % len(senders)].sendto(query, clients.sockaddr)
