@@ -81,6 +81,8 @@ pub struct Treatment {
     pub delay: u16,
     /// The sender has shown a valid cookie: its address is its own.
     pub verified: bool,
+    /// The sender is over a limit of its prefix that only observes: under pressure it comes last.
+    pub limited: bool,
     /// The COOKIE option is not for the backend.
     pub strip_cookie: bool,
     /// The cookie that is put into the answer.
@@ -219,9 +221,11 @@ pub fn decide_traced<'m, T: Trace>(
     let outcome = policy.rules.decide(&facts, limits, &policy.zones, &mut treatment, trace);
     match outcome {
         Outcome::Pass => {
-            if let Some(action) = case.over_limit(Some(&query), zone, seen.is_verified(), trace) {
+            let over = case.over_limit(Some(&query), zone, seen.is_verified(), trace);
+            if let Some(action) = over.action {
                 return case.limited(action, echo(), learns);
             }
+            treatment.limited |= over.observed;
         }
         Outcome::Allow => {}
         _ => return case.ruled(outcome, &facts, echo(), learns, trace),
@@ -267,6 +271,14 @@ fn ungranted(query: &Query<'_>, grants: Grants) -> Option<Reason> {
 /// An RCODE above 15 needs OPT to be said; who asked without EDNS hears of a failure instead.
 const fn sayable(code: u16, query: &Query<'_>) -> u16 {
     if code > 15 && query.edns.is_none() { rcode::SERVFAIL } else { code }
+}
+
+/// What a message is over.
+struct Over {
+    /// What the first limit that acts does.
+    action: Option<Action>,
+    /// A limit of its client prefix that only observes.
+    observed: bool,
 }
 
 /// What every step of one decision looks at.
@@ -333,10 +345,12 @@ impl Case<'_> {
         let echo = || Echo { cookie: self.see_cookie(message, fault.cookie).reply, ..fault.echo() };
         match fault.reaction {
             Reaction::Drop => Verdict::Drop(reason),
-            Reaction::Reply { rcode: rcode::NOERROR, truncated } => match self.over_limit(None, None, false, trace) {
-                Some(Action::Drop) => Verdict::Drop(Reason::RateLimited),
-                _ => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated, echo: echo() },
-            },
+            Reaction::Reply { rcode: rcode::NOERROR, truncated } => {
+                match self.over_limit(None, None, false, trace).action {
+                    Some(Action::Drop) => Verdict::Drop(Reason::RateLimited),
+                    _ => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated, echo: echo() },
+                }
+            }
             Reaction::Reply { rcode, .. } => self.error(reason, rcode, echo()),
         }
     }
@@ -381,13 +395,13 @@ impl Case<'_> {
         if !matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
             return self.error(reason, rcode, Echo { note, ..echo });
         }
-        match self.over_limit(Some(query), facts.zone, facts.is_verified(), trace) {
+        match self.over_limit(Some(query), facts.zone, facts.is_verified(), trace).action {
             Some(action) => self.limited(action, echo, learns),
             None => Verdict::Reply { reason, rcode, truncated, echo: Echo { note, ..echo } },
         }
     }
 
-    /// The action of the first limit that the message is over. Those before it have been charged.
+    /// What the limits say of the message, up to the first with an action that it is over. Those before have been charged.
     #[inline]
     fn over_limit<T: Trace>(
         &self,
@@ -395,19 +409,21 @@ impl Case<'_> {
         zone: Option<u32>,
         verified: bool,
         trace: &mut T,
-    ) -> Option<Action> {
+    ) -> Over {
         let (client, length, now) = (self.client, self.length, self.now.clock);
         let subject = Subject { client, query, zone, verified, length, now };
+        let mut observed = false;
         for (place, limit) in self.policy.limits.iter().enumerate() {
             if limit.is_over(self.limits, &self.policy.zones, &subject) {
                 let count = self.limits.count_over(limit.slot);
                 trace.over_limit(place);
                 if !limit.observe {
-                    return Some(limit.verdict(count));
+                    return Over { action: Some(limit.verdict(count)), observed };
                 }
+                observed |= limit.is_of_clients();
             }
         }
-        None
+        Over { action: None, observed }
     }
 
     fn limited(&self, action: Action, echo: Echo, learns: bool) -> Verdict<'static> {

@@ -202,6 +202,30 @@ fn each_action_of_a_limit() {
 }
 
 #[test]
+fn who_is_over_an_observed_limit_of_its_prefix_is_marked() {
+    let is_marked = |engine: &Engine, client: Client<'_>| match engine.decide(&query("a"), &client, 1) {
+        Verdict::Forward { treatment, .. } => treatment.limited,
+        other => panic!("not forwarded: {other:?}"),
+    };
+    let engine = Engine::new(limited(vec![
+        limit(CLIENT, 1, 1, Action::Observe),
+        RateLimit { observe: true, ..limit(CLIENT, 1, 2, Action::Refuse) },
+        limit(CLIENT, 1, 3, Action::Drop),
+    ]));
+    let [busy, other] = [client("198.51.100.7"), client("203.0.113.7")];
+    assert_eq!([is_marked(&engine, busy), is_marked(&engine, busy), is_marked(&engine, busy)], [false, true, true]);
+    assert!(!is_marked(&engine, other));
+    assert_eq!(engine.says(&query("a"), &busy, 1), "drop rate-limited", "marked or not, the next limit acts");
+
+    let engine = Engine::new(limited(vec![limit(Key::GLOBAL, 1, 1, Action::Observe)]));
+    assert_eq!(
+        [is_marked(&engine, busy), is_marked(&engine, other)],
+        [false, false],
+        "all together are no one's fault"
+    );
+}
+
+#[test]
 fn the_first_limit_that_is_exceeded_decides() {
     let limits = vec![
         limit(CLIENT, 1, 3, Action::Observe),

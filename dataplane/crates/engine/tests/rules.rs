@@ -462,6 +462,15 @@ fn actions_that_go_on() {
 }
 
 #[test]
+fn an_observed_limit_of_a_rule_marks_who_is_over_it() {
+    let observe = |key| RuleAction::Limit(limit(key, 1, 1, Action::Observe));
+    let engine = Engine::new(rules(vec![(always(), observe(CLIENT)), (always(), RuleAction::Allow)]));
+    assert_eq!([(); 3].map(|()| treatment(&engine, &here()).limited), [false, true, true]);
+    let engine = Engine::new(rules(vec![(always(), observe(Key::GLOBAL))]));
+    assert_eq!([(); 3].map(|()| treatment(&engine, &here()).limited), [false; 3]);
+}
+
+#[test]
 fn a_limit_is_final_for_what_is_over_it() {
     let of = |key, action| RuleAction::Limit(limit(key, 1, 1, action));
     let type_a = || Condition::Qtype(vec![1]);

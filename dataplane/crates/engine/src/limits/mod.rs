@@ -179,6 +179,11 @@ impl Limit {
         }
     }
 
+    /// Whether it tells client prefixes apart, so that who is over it is to blame.
+    pub(crate) const fn is_of_clients(&self) -> bool {
+        self.key.has(Key::CLIENT_PREFIX)
+    }
+
     /// What happens to a query that is over: the `count`th one that this worker counts.
     pub(crate) const fn verdict(&self, count: u64) -> Action {
         match self.action {

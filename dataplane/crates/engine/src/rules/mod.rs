@@ -262,7 +262,7 @@ impl Case<'_, '_, '_> {
         end
     }
 
-    fn charge(&self, place: u16, slot: u16) -> (Option<Outcome>, &'static str) {
+    fn charge(&mut self, place: u16, slot: u16) -> (Option<Outcome>, &'static str) {
         let Some(limit) = self.rules.limits.get(usize::from(place)) else {
             return (None, "under-limit");
         };
@@ -274,6 +274,7 @@ impl Case<'_, '_, '_> {
             return (None, "under-limit");
         }
         let count = self.limits.count_rule_over(slot);
+        self.treatment.limited |= limit.observe && limit.is_of_clients();
         let end = (!limit.observe).then(|| Outcome::Over(limit.verdict(count)));
         (end, "over-limit")
     }
