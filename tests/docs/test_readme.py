@@ -18,10 +18,6 @@ from tests.docs.pages import PAGES, ROOT, block, blocks, commands, page
 README = "README.md"
 
 
-def subcommand(name: str) -> click.Command | None:
-    return cli.get_command(click.Context(cli), name)
-
-
 def options(command: click.Command) -> set[str]:
     context = click.Context(command)
     return {option for parameter in command.get_params(context) for option in parameter.opts}
@@ -32,10 +28,15 @@ def unknown(line: str) -> str | None:
     found = re.search(r"(?:^|[ /])zonegate ([a-z][a-z-]*)(.*)", line)
     if found is None:
         return None
-    command = subcommand(found[1])
-    if command is None:
-        return found[1]
-    used = re.findall(r"(?<=\s)--?[a-z][a-z-]*", found[2].partition(" && ")[0])
+    command: click.Command = cli
+    words = [found[1], *found[2].partition(" && ")[0].split()]
+    while isinstance(command, click.Group) and words:
+        inner = command.get_command(click.Context(command), words[0])
+        if inner is None:
+            return words[0]
+        command = inner
+        del words[0]
+    used = (option for word in words for option in re.findall(r"^--?[a-z][a-z-]*", word))
     return next((option for option in used if option not in options(command)), None)
 
 
@@ -48,7 +49,9 @@ def test_every_command_option_and_target_exists(file: Path) -> None:
             assert found[1] in targets, line
 
 
-@pytest.mark.parametrize("line", ["zonegate fly", "x && zonegate run --fast", "/opt/zonegate/bin/zonegate init -q"])
+@pytest.mark.parametrize(
+    "line", ["zonegate fly", "zonegate blocks fly", "x && zonegate run --fast", "zonegate blocks add 192.0.2.1 --fast"]
+)
 def test_what_does_not_exist_is_found(line: str) -> None:
     assert unknown(line) is not None
 
