@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.peers.zonegate import UNREACHED, door
 from proxy.values import Endpoint
 
 PER_CLIENT = 2000  # queries a second of one address
@@ -18,19 +19,7 @@ def zonegate_defence(listen: Endpoint, backend: Endpoint, zone: str) -> str:
     Beyond half of what the node can answer, who has not shown its address to be its own is asked to: by cookie or TCP.
     """
     return f"""\
-[ingress]
-workers = 0
-
-[[ingress.listeners]]
-address = "{listen}"
-
-[[ingress.backends]]
-name = "node"
-address = "{backend}"
-
-[filters]
-zones = ["{zone}"]
-
+{door(listen, backend, zone)}
 [filters.cookies]
 secret = "{secrets.token_hex(16)}"
 
@@ -95,7 +84,6 @@ end
 
 
 LISTED = 100_000  # names of the list
-UNREACHED = 10_000_000  # a second: each limit is charged for every query, and holds none back
 
 
 def listed_names() -> Iterator[str]:
@@ -115,19 +103,7 @@ def zonegate_whole(listen: Endpoint, backend: Endpoint, zone: str, names: Path) 
         for key in keys
     )
     return f"""\
-[ingress]
-workers = 0
-
-[[ingress.listeners]]
-address = "{listen}"
-
-[[ingress.backends]]
-name = "node"
-address = "{backend}"
-
-[filters]
-zones = ["{zone}"]
-
+{door(listen, backend, zone)}
 [[filters.lists]]
 name = "listed"
 file = "{names}"

@@ -35,11 +35,8 @@ def new_key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def ingress_role(listen: Endpoint, backend: Endpoint, zone: str, limit: int = UNREACHED) -> str:
-    """Queries in, all filters on: served zones, a limit for each client address, the error budget, all wire checks.
-
-    The bucket of the limit is as large as dnsdist's: a second's worth.
-    """
+def door(listen: Endpoint, backend: Endpoint, zone: str) -> str:
+    """Queries in, for one zone. It ends within `[filters]`: more of that may follow."""
     return f"""\
 [ingress]
 workers = 0
@@ -54,7 +51,16 @@ address = "{backend}"
 
 [filters]
 zones = ["{zone}"]
+"""
 
+
+def ingress_role(listen: Endpoint, backend: Endpoint, zone: str, limit: int = UNREACHED) -> str:
+    """Queries in: served zones, a limit for each client address, the error budget, all wire checks.
+
+    The bucket of the limit is as large as dnsdist's: a second's worth.
+    """
+    return f"""\
+{door(listen, backend, zone)}
 [[filters.rate_limits]]
 key = "client-prefix"
 rate = {limit}
