@@ -13,7 +13,7 @@ import pytest
 
 from gateway.cli import cli
 from gateway.config import load
-from tests.docs.pages import PAGES, ROOT, block, blocks, commands, page
+from tests.docs.pages import PAGES, ROOT, blocks, commands, page
 
 README = "README.md"
 
@@ -80,7 +80,7 @@ def test_the_five_minutes_as_they_are_written(tmp_path: Path) -> None:
     shell = "\n".join(blocks(page(README), "sh")).splitlines()
     typed = [line for line in shell if line.startswith(("zonegate exit-key ", "(umask ", "zonegate check "))]
     assert len(typed) == 3
-    (tmp_path / "zonegate.toml").write_text(block(README, "toml"))
+    (tmp_path / "zonegate.toml").write_text(blocks(page(README), "toml")[0])
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "umask 022\n" + "\n".join(typed)],
@@ -96,3 +96,14 @@ def test_the_five_minutes_as_they_are_written(tmp_path: Path) -> None:
     egress = load(tmp_path / "zonegate.toml").settings.egress
     assert egress is not None
     assert egress.tunnels[0].url.reveal() == (tmp_path / "fra.url").read_text().strip()
+
+
+def test_what_stands_against_attacks_can_be_added_to_it(tmp_path: Path) -> None:
+    gateway, defence = blocks(page(README), "toml")
+    for name, secret in (("cookie.secret", "00112233445566778899aabbccddeeff"), ("fra.url", "direct://")):
+        (tmp_path / name).write_text(secret)
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "zonegate.toml").write_text(gateway + defence)
+    filters = load(tmp_path / "zonegate.toml").settings.filters
+    assert [limit.name for limit in filters.rate_limits] == [None, "client", "unproven"]
+    assert filters.cookies.secret is not None
