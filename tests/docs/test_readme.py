@@ -29,14 +29,14 @@ def unknown(line: str) -> str | None:
     if found is None:
         return None
     command: click.Command = cli
-    words = [found[1], *found[2].partition(" && ")[0].split()]
+    words: list[str] = [found[1], *found[2].partition(" && ")[0].split()]
     while isinstance(command, click.Group) and words:
         inner = command.get_command(click.Context(command), words[0])
         if inner is None:
             return words[0]
         command = inner
         del words[0]
-    used = (option for word in words for option in re.findall(r"^--?[a-z][a-z-]*", word))
+    used: list[str] = [option for word in words for option in re.findall(r"^--?[a-z][a-z-]*", word)]
     return next((option for option in used if option not in options(command)), None)
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from unittest.mock import Mock, patch
 
 import pytest
 
-from filters.settings import FilterSettings
+from filters import shadows
+from filters.codes import DomainName
+from filters.settings import FilterSettings, Rule
+from filters.settings.rules import When
 from filters.shadows import dead_rules
+from filters.values import Network
 from gateway.config.plain import read_plain
 
 
@@ -85,3 +90,19 @@ def test_contradictions(when: str, reason: str) -> None:
 def test_a_tag_that_an_earlier_rule_sets() -> None:
     assert dead("tag", 'drop { tag = "t" }') == []
     assert [place for place, _ in dead('drop { tag = "t" }', "tag")] == [0]
+
+
+def test_long_lists_and_many_rules_are_compared_by_looking_up() -> None:
+    names = tuple(DomainName(f"n{number}.example.com") for number in range(20_000))
+    networks = tuple(Network.parse(f"10.{number >> 8}.{number & 255}.0/24") for number in range(20_000))
+    rules = [
+        Rule(name="names", when=When(qname_suffix=names), action="drop"),
+        Rule(name="networks", when=When(client=networks), action="drop"),
+        Rule(name="below", when=When(qname=tuple(DomainName(f"www.{name}") for name in names)), action="drop"),
+        Rule(name="inside", when=When(client=(*networks[1:], Network.parse("10.0.0.9"))), action="drop"),
+        Rule(name="outside", when=When(client=(*networks, Network.parse("192.0.2.0/24"))), action="drop"),
+    ]
+    looked = Mock(wraps=shadows._over_name)
+    with patch.object(shadows, "_over_name", looked):
+        assert [place for place, _ in dead_rules(rules)] == [2, 3]
+    assert looked.call_count <= len(names), "one look for each name, and not one for each pair"
