@@ -224,6 +224,25 @@ class Explanation:
     @property
     def reply(self) -> bytes | None: ...
     @property
+    def passed(self) -> list[str]:
+        """The steps that the message got past, in order: source, wire-check, cookie, grants, zone, lists, rules,
+        limits."""
+    @property
+    def observed(self) -> str | None:
+        """The fault that the wire check only observed."""
+    @property
+    def cookie(self) -> str | None:
+        """What it showed of a DNS cookie: none, client, valid, expired or bad; None while cookies are off."""
+    @property
+    def zone(self) -> bytes | None:
+        """The served zone that the name lies in, in wire form; None if only `*` lets it in, or it came not so far."""
+    @property
+    def listed(self) -> int | None:
+        """The cell of the list that knows the client or the name."""
+    @property
+    def looked(self) -> list[int]:
+        """Places of the rules that were looked at; the others can't match, as the index says."""
+    @property
     def rules(self) -> list[tuple[str, str]]:
         """The rules that matched, in order, by name, and what each did: an action, under-limit or over-limit."""
     @property

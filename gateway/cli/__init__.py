@@ -17,6 +17,7 @@ _COMMANDS = {
     "reload": "gateway.cli.control:reload",
     "top": "gateway.cli.top:top",
     "blocks": "gateway.cli.blocks:blocks",
+    "rules": "gateway.cli.rules:rules",
     "exit": "gateway.cli.exits:exit_command",
     "exit-key": "gateway.cli.exits:exit_key",
     "cookie-secret": "gateway.cli.secrets:cookie_secret",

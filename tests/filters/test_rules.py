@@ -383,3 +383,17 @@ def test_lists_as_selectors(tmp_path: Path) -> None:
     assert gate.ask("good.example").rules == [("clients", "allow")]
     assert gate.ask("good.example", source="203.0.113.9").rules == []
     assert Gate(toml).ask("www.bad.example").rules == [("clients", "allow")], "a list that is not loaded knows nothing"
+
+
+def test_an_explanation_says_how_far_a_message_came() -> None:
+    gate = Gate(
+        'zones = ["example.com"]\n[[rules]]\nname = "a"\naction = "observe"\nwhen = { qname_regex = "^x" }\n'
+        '[[rules]]\nname = "b"\naction = "drop"\nwhen = { qtype = "TXT", labels = 9 }\n'
+        '[[rules]]\nname = "c"\naction = "allow"\n'
+    )
+    told = gate.ask("www.example.com")
+    assert told.passed == ["source", "wire-check", "cookie", "grants", "zone", "lists", "rules"]
+    assert told.looked == [0, 2]
+    assert (told.zone, told.cookie, told.observed, told.listed) == (b"\7example\3com\0", None, None, None)
+    assert gate.ask("www.example.org").passed == ["source", "wire-check", "cookie", "grants"]
+    assert gate.ask(b"\0").passed == ["source"]

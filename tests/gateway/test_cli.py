@@ -20,7 +20,20 @@ from tests.gateway.configs import FULL, INGRESS, KEY_32, PLANTED
 from tests.gateway.running import Running
 from tests.support.peers import free_port
 
-COMMANDS = ["run", "check", "init", "status", "reload", "top", "blocks", "exit", "exit-key", "cookie-secret", "lab"]
+COMMANDS = [
+    "run",
+    "check",
+    "init",
+    "status",
+    "reload",
+    "top",
+    "blocks",
+    "rules",
+    "exit",
+    "exit-key",
+    "cookie-secret",
+    "lab",
+]
 
 
 opened = os.open

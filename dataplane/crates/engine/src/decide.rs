@@ -24,7 +24,7 @@ use crate::policy::Policy;
 use crate::rules::{Facts, Outcome};
 use crate::source;
 use crate::table::Limits;
-use crate::trace::Trace;
+use crate::trace::{Passed, Trace};
 use crate::zones::Place;
 
 /// What a listener lets in besides queries.
@@ -179,6 +179,7 @@ pub fn decide_traced<'m, T: Trace>(
     {
         return Verdict::Drop(reason);
     }
+    trace.passed(Passed::Source);
     if let Some(blocks) = blocks
         && let Some(hit) = blocks.of_client(client.address)
         && let Some(action) = hit.on(client.transport.is_stream())
@@ -194,16 +195,20 @@ pub fn decide_traced<'m, T: Trace>(
     if let Some(reason) = query.observed {
         limits.count_observed(client.transport, reason);
     }
+    trace.passed(Passed::WireCheck(query.observed));
     let seen = case.see_cookie(message, query.cookie);
+    trace.passed(Passed::Cookie(seen.shown));
     let echo = || Echo { cookie: seen.reply, ..Echo::of(&query) };
     if let Some(reason) = ungranted(&query, client.grants) {
         return case.error(reason, rcode::REFUSED, echo());
     }
+    trace.passed(Passed::Grants);
     let zone = match policy.locate(&query) {
         Place::Zone(index) => Some(index),
         Place::Any => None,
         Place::Nowhere => return case.error(Reason::NotServed, rcode::REFUSED, echo()),
     };
+    trace.passed(Passed::Zone(zone));
     if let Some(blocks) = blocks
         && let Some(hit) = query.question.as_ref().and_then(|question| blocks.of_name(question))
         && let Some(action) = hit.on(client.transport.is_stream())
@@ -211,23 +216,26 @@ pub fn decide_traced<'m, T: Trace>(
         return blocked(action, Some(echo()));
     }
     if !policy.lists.is_idle()
-        && let Some(verdict) = case.listed(&query, echo())
+        && let Some(verdict) = case.listed(&query, echo(), trace)
     {
         return verdict;
     }
+    trace.passed(Passed::Lists);
     let learns = seen.learns() && !query.signed;
     let mut treatment = Treatment::default();
     let facts = Facts { query: &query, message, client, lists: &policy.lists, zone, shown: seen.shown, now };
     let outcome = policy.rules.decide(&facts, limits, &policy.zones, &mut treatment, trace);
     match outcome {
         Outcome::Pass => {
+            trace.passed(Passed::Rules);
             let over = case.over_limit(Some(&query), zone, seen.is_verified(), trace);
             if let Some(action) = over.action {
                 return case.limited(action, echo(), learns);
             }
             treatment.limited |= over.observed;
+            trace.passed(Passed::Limits);
         }
-        Outcome::Allow => {}
+        Outcome::Allow => trace.passed(Passed::Rules),
         _ => return case.ruled(outcome, &facts, echo(), learns, trace),
     }
     if let Some(cookies) = &policy.cookies {
@@ -367,9 +375,10 @@ impl Case<'_> {
     }
 
     /// The verdict of the first list that knows the client or the name.
-    fn listed(&self, query: &Query<'_>, echo: Echo) -> Option<Verdict<'static>> {
+    fn listed<T: Trace>(&self, query: &Query<'_>, echo: Echo, trace: &mut T) -> Option<Verdict<'static>> {
         let (cell, action) = self.policy.lists.find(self.client.address, query)?;
         self.limits.count_listed(cell);
+        trace.listed(cell);
         Some(match lists::act(action, query.opcode, echo, self.client.transport.is_stream())? {
             Listed::Now(verdict) => verdict,
             Listed::Refuse => self.error(Reason::Listed, rcode::REFUSED, echo),

@@ -48,4 +48,4 @@ pub use lists::{ListAction, ListMemory, ListSpec, Lists, MAX_LISTS, SharedList};
 pub use policy::{Policy, PolicySpec};
 pub use rules::{Condition, MAX_TAGS, RULE_SLOTS, Rule, RuleAction, Section, Tlv, TlvValue, Window};
 pub use table::Limits;
-pub use trace::Trace;
+pub use trace::{Passed, Trace};

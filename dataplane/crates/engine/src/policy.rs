@@ -113,6 +113,12 @@ impl Policy {
         self.responses.is_some()
     }
 
+    /// Whether DNS cookies are looked at.
+    #[must_use]
+    pub const fn has_cookies(&self) -> bool {
+        self.cookies.is_some()
+    }
+
     #[must_use]
     pub fn mirrors(&self) -> &[SocketAddr] {
         &self.mirrors

@@ -205,6 +205,7 @@ impl Rules {
                 let place = word * 64 + candidates.trailing_zeros() as usize;
                 candidates &= candidates - 1;
                 let rule = &self.rules[place];
+                trace.looked(place);
                 if !self.program.holds(rule.entry, facts, tags, place as u32) {
                     continue;
                 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use engine::{Client, Grants, Layout, Memory, Now, Trace, Treatment, Verdict, decide_traced};
+use engine::{Client, Grants, Layout, Memory, Now, Passed, Trace, Treatment, Verdict, decide_traced};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -24,6 +24,18 @@ pub struct Explanation {
     verdict: &'static str,
     reason: &'static str,
     reply: Option<Cow<'static, [u8]>>,
+    /// The steps that the message got past, in order.
+    passed: Vec<&'static str>,
+    /// The fault that the wire check only observed.
+    observed: Option<&'static str>,
+    /// What it showed of a DNS cookie.
+    cookie: Option<&'static str>,
+    /// The served zone, in wire form.
+    zone: Option<Cow<'static, [u8]>>,
+    /// The cell of the list that knows the client or the name.
+    listed: Option<usize>,
+    /// Places of the rules that were looked at.
+    looked: Vec<usize>,
     /// Names of the rules that matched, in order, and what each did.
     rules: Vec<(String, &'static str)>,
     /// Places of the rate limits that the message was over.
@@ -36,11 +48,26 @@ pub struct Explanation {
 /// Notes what a decision comes past.
 #[derive(Default)]
 pub struct Notes {
+    passed: Vec<Passed>,
+    listed: Option<usize>,
+    looked: Vec<usize>,
     rules: Vec<(usize, &'static str)>,
     over_limits: Vec<usize>,
 }
 
 impl Trace for Notes {
+    fn passed(&mut self, step: Passed) {
+        self.passed.push(step);
+    }
+
+    fn listed(&mut self, cell: usize) {
+        self.listed = Some(cell);
+    }
+
+    fn looked(&mut self, place: usize) {
+        self.looked.push(place);
+    }
+
     fn rule(&mut self, place: usize, what: &'static str) {
         self.rules.push((place, what));
     }
@@ -100,11 +127,47 @@ pub fn run<T: Trace>(
     Ok(((act.label(), reason.label(), answer), treatment))
 }
 
+const fn label(step: Passed) -> &'static str {
+    match step {
+        Passed::Source => "source",
+        Passed::WireCheck(_) => "wire-check",
+        Passed::Cookie(_) => "cookie",
+        Passed::Grants => "grants",
+        Passed::Zone(_) => "zone",
+        Passed::Lists => "lists",
+        Passed::Rules => "rules",
+        Passed::Limits => "limits",
+    }
+}
+
 impl Explanation {
-    pub fn new((verdict, reason, reply): Decision, treatment: Treatment, notes: Notes, names: &[String]) -> Self {
-        let named = |(place, what): (usize, _)| (names.get(place).cloned().unwrap_or_default(), what);
+    pub fn new((verdict, reason, reply): Decision, treatment: Treatment, notes: Notes, policy: &Policy) -> Self {
+        let named = |(place, what): (usize, _)| (policy.rules.get(place).cloned().unwrap_or_default(), what);
         let Treatment { pool, delay, mirror, .. } = treatment;
-        let rules = notes.rules.into_iter().map(named).collect();
-        Explanation { verdict, reason, reply, rules, over_limits: notes.over_limits, pool, delay, mirror }
+        let (mut observed, mut cookie, mut zone) = (None, None, None);
+        for step in &notes.passed {
+            match step {
+                Passed::WireCheck(fault) => observed = fault.map(|reason| reason.label()),
+                Passed::Cookie(shown) => cookie = policy.inner.has_cookies().then(|| shown.label()),
+                Passed::Zone(index) => zone = index.map(|index| policy.inner.zone_name(index).to_vec().into()),
+                _ => {}
+            }
+        }
+        Explanation {
+            verdict,
+            reason,
+            reply,
+            passed: notes.passed.into_iter().map(label).collect(),
+            observed,
+            cookie,
+            zone,
+            listed: notes.listed,
+            looked: notes.looked,
+            rules: notes.rules.into_iter().map(named).collect(),
+            over_limits: notes.over_limits,
+            pool,
+            delay,
+            mirror,
+        }
     }
 }

@@ -101,7 +101,7 @@ impl Policy {
         let (tlvs, server_name) = (tlvs.unwrap_or_default(), server_name.unwrap_or_default());
         let extras = Extras { listener, tlvs, server_name, unix };
         let (decision, treatment) = run(self, message, &client, extras, memory, now, &mut notes)?;
-        Ok(Explanation::new(decision, treatment, notes, &self.rules))
+        Ok(Explanation::new(decision, treatment, notes, self))
     }
 }
 

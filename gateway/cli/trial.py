@@ -1,0 +1,229 @@
+"""The run of `zonegate rules test`: from its options to messages, through one policy or two, to what is printed."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+
+from gateway.cli.trial_tables import difference_table, report_tables, step_table
+from gateway.trial.capture import Capture
+from gateway.trial.described import (
+    DescriptionError,
+    Form,
+    QueryFile,
+    class_number,
+    form,
+    hexadecimal,
+    name_wire,
+    type_number,
+)
+from gateway.trial.difference import Difference
+from gateway.trial.messages import ALONE, Asker, Captured, Described, Message
+from gateway.trial.steps import steps
+from gateway.trial.tally import Tally
+from gateway.trial.trial import Trial
+from proxy.values import Endpoint
+
+_STRIDE = 4096
+"""Messages from one step of the progress bar to the next."""
+_WIDE = 200
+
+
+class Inputs(msgspec.Struct, kw_only=True):
+    """The options of the command that say which messages are tried."""
+
+    pcap: BinaryIO | None
+    queries: BinaryIO | None
+    name: str | None
+    digits: str | None
+    kind: str
+    qclass: str
+    client: str
+    client_port: int
+    transport: str
+    listener: str | None
+    server_name: str | None
+    flags: str
+    opcode: str
+    edns: int | None
+    dnssec_ok: bool
+    edns_options: Sequence[str]
+    at: datetime | None
+    rate: float | None
+    ports: Sequence[int]
+    moving: bool
+
+    @property
+    def source(self) -> str:
+        """What the messages come from."""
+        file = self.pcap or self.queries
+        return getattr(file, "name", "the input") if file is not None else "the message"
+
+    def check(self) -> None:
+        """Look whether the options go together.
+
+        Raises:
+            DescriptionError: they don't; with what would be right.
+        """
+        given = [self.pcap, self.queries, self.name, self.digits]
+        if sum(item is not None for item in given) != 1:
+            raise DescriptionError("say what is tried: one of --name NAME, --hex DIGITS, --queries FILE, --pcap FILE")
+        if self.rate is not None and self.queries is None:
+            raise DescriptionError("--rate goes with --queries; the times of --pcap are in the capture")
+        if self.ports and self.pcap is None:
+            raise DescriptionError("--port goes with --pcap; --listener names the address that is asked")
+        if self.server_name is not None and self.transport != "tls":
+            raise DescriptionError("--server-name goes with --transport tls")
+        try:
+            ipaddress.ip_address(self.client)
+        except ValueError:
+            raise DescriptionError(f"--client: {self.client[:60]!r} is no IP address") from None
+
+    def form(self) -> Form:
+        """Everything of a described query besides its question."""
+        return form(self.flags, self.opcode, self.edns, self.dnssec_ok, self.edns_options)
+
+    def single(self) -> bytes | None:
+        """The single message, if one is described."""
+        if self.digits is not None:
+            return hexadecimal("--hex", self.digits)
+        if self.name is None:
+            return None
+        return self.form().message(name_wire(self.name), type_number(self.kind), class_number(self.qclass), 0x1234)
+
+    def asker(self, trial: Trial) -> Asker:
+        """Who sends what is described."""
+        try:
+            asked = Endpoint.parse(self.listener) if self.listener else trial.ingress.listeners[0].address
+        except ValueError as error:
+            raise DescriptionError(f"--listener: {error}") from None
+        server = name_wire(self.server_name.lower()) if self.server_name is not None else b""
+        source = str(ipaddress.ip_address(self.client))
+        return Asker(self.transport, source, self.client_port, str(asked.address), asked.port, server)
+
+    def unix(self) -> int:
+        """When it is sent, in seconds since 1970."""
+        return int(self.at.replace(tzinfo=UTC).timestamp() if self.at is not None else time.time())
+
+
+def run(trial: Trial, old: Trial | None, inputs: Inputs, as_json: bool) -> int:
+    """Try it and print what came of it. How many messages the two policies decide differently about.
+
+    Raises:
+        DescriptionError: what is described is no message.
+        CaptureError: the capture can't be read.
+        OSError: a file can't be read.
+    """
+    wire = inputs.single()
+    if wire is not None:
+        message = Message(wire, ALONE, inputs.unix(), inputs.asker(trial))
+        if old is None:
+            _explain(trial, message, as_json)
+            return 0
+        return _many(trial, old, [message], None, as_json)
+    source = _source(trial, inputs)
+    return _many(trial, old, source, inputs, as_json)
+
+
+def _source(trial: Trial, inputs: Inputs) -> Captured | Described:
+    if inputs.pcap is not None:
+        ports = set(inputs.ports) or {53, *(listener.address.port for listener in trial.ingress.listeners)}
+        return Captured(Capture(inputs.pcap.read), ports, moving=inputs.moving)
+    assert inputs.queries is not None
+    queries = QueryFile(inputs.queries, inputs.form(), class_number(inputs.qclass))
+    return Described(queries, inputs.asker(trial), inputs.unix(), inputs.rate)
+
+
+def _explain(trial: Trial, message: Message, as_json: bool) -> None:
+    told = trial.judge(message)
+    rows, outcome = steps(trial, message, told), trial.outcome(told)
+    if as_json:
+        body = {"steps": rows, "outcome": outcome._asdict(), "remarks": trial.remarks, "warnings": trial.warnings}
+        click.echo(msgspec.json.encode(body))
+        return
+    _console().print(step_table(rows, outcome, trial.remarks))
+
+
+def _many(
+    trial: Trial,
+    old: Trial | None,
+    source: Captured | Described | Sequence[Message],
+    inputs: Inputs | None,
+    as_json: bool,
+) -> int:
+    tally, difference = Tally(trial), Difference()
+    old_tally = Tally(old) if old is not None else None
+    for message in _progress(source, inputs):
+        told = trial.judge(message)
+        outcome = trial.outcome(told)
+        tally.take(message, told, outcome)
+        if old is not None and old_tally is not None:
+            before = old.judge(message)
+            was = old.outcome(before)
+            old_tally.take(message, before, was)
+            difference.take(message, was, outcome)
+    remarks = [] if isinstance(source, Sequence) else source.remarks
+    if not tally.messages:
+        raise DescriptionError(f"no message was found; {'; '.join(remarks) or 'the input is empty'}")
+    report = tally.report(remarks)
+    changes = difference.changes()
+    if as_json:
+        body = msgspec.to_builtins(report)
+        if old_tally is not None:
+            body |= {"against": old_tally.report(), "changed": difference.count, "changes": changes}
+        click.echo(msgspec.json.encode(body))
+        return difference.count
+    console = _console()
+    if old_tally is None:
+        console.print(report_tables(report))
+    else:
+        console.print(difference_table(report, old_tally.report(), changes, difference.count))
+    return difference.count
+
+
+def _console() -> Console:
+    """Standard output; a file has as many columns as the tables like."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console
+
+
+def _progress(source: Captured | Described | Sequence[Message], inputs: Inputs | None) -> Iterator[Message]:
+    """The messages, with a bar on a terminal that tells how much of the file was read."""
+    console = Console(stderr=True)
+    if inputs is None or isinstance(source, Sequence) or not console.is_terminal:
+        yield from _checked(source)
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=_size(inputs.pcap or inputs.queries))
+        for number, message in enumerate(_checked(source)):
+            if number % _STRIDE == 0:
+                bar.update(task, completed=source.offset)
+            yield message
+
+
+def _checked(source: Iterable[Message]) -> Iterator[Message]:
+    """Ctrl-C ends the reading; what was read until then is shown."""
+    with contextlib.suppress(KeyboardInterrupt):
+        yield from source
+
+
+def _size(file: BinaryIO | None) -> int | None:
+    """Bytes of a regular file; None for a pipe."""
+    try:
+        known = os.fstat(file.fileno()) if file is not None else None
+    except (OSError, AttributeError):
+        return None
+    return known.st_size if known is not None and stat.S_ISREG(known.st_mode) else None
