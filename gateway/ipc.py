@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from gateway.errors import ChannelError
 
-MAX_MESSAGE = 16 << 20
-"""Bytes of one message: as much as a configuration file may have."""
+MAX_MESSAGE = 64 << 20
+"""Bytes of one message: what a configuration file of 16 MiB becomes, and as many blocks as there may be, fit."""
 
 _QUEUE = 1 << 20
 """Bytes that may wait to be sent before events are left out: the other side has stopped reading."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from gateway.config.secrets import SecretSource
 from gateway.config.source import parse, read_file
 from gateway.settings import AdminSettings, GatewaySettings
 
-__all__ = ["ConfigError", "Loaded", "Problem", "load", "load_admin", "load_tree"]
+__all__ = ["ConfigError", "Loaded", "Problem", "check_effective", "load", "load_admin", "load_tree"]
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -80,6 +80,21 @@ def load_tree(name: str, tree: dict[str, object]) -> GatewaySettings:
         ConfigError: with all that is wrong.
     """
     return _read(name, tree, SecretSource(Path(), os.environ), b"")
+
+
+def check_effective(path: Path, settings: GatewaySettings, kept: Sequence[str]) -> None:
+    """Check the settings that a reload would take, of which `kept` are those of before, because they need a restart.
+
+    Raises:
+        ConfigError: they don't go together.
+    """
+    faults = _policy(settings) if settings.ingress is not None else []
+    if faults:
+        right = f"; {', '.join(kept)} can't change without a restart: restart the gateway to take all of it"
+        content = read_file(path)
+        raise ConfigError(
+            _place(str(path), content, (Fault(fault.key, fault.found, fault.right + right) for fault in faults))
+        )
 
 
 def _read(name: str, tree: dict[str, object], secrets: SecretSource, content: bytes) -> GatewaySettings:

@@ -7,10 +7,12 @@ else is swapped in whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from gateway.config import check_effective, load
 from gateway.config.plain import to_plain
 from gateway.config.problems import Key, show_key
 from gateway.settings import GatewaySettings
@@ -25,9 +27,13 @@ class Changes(Struct, frozen=True, kw_only=True):
     restart: tuple[str, ...]
 
 
-def compare(old: GatewaySettings, new: GatewaySettings) -> Changes:
-    """Compare the configuration in use with the one just read."""
-    effective = _effective(old, new)
+def compare(old: GatewaySettings, new: GatewaySettings, *, transfers: bool | None = None) -> Changes:
+    """Compare the configuration in use with the one just read.
+
+    `transfers`: whether a transfer process runs, where the configuration in use does not tell: one whose last list was
+    taken away stays for the next.
+    """
+    effective = _effective(old, new, old.egress is not None if transfers is None else transfers)
     return Changes(
         effective=effective,
         changed=_differences(old, effective),
@@ -35,7 +41,21 @@ def compare(old: GatewaySettings, new: GatewaySettings) -> Changes:
     )
 
 
-def _effective(old: GatewaySettings, new: GatewaySettings) -> GatewaySettings:
+def read_changes(old: GatewaySettings, path: Path, *, transfers: bool) -> tuple[Changes, tuple[str, ...]]:
+    """Read a configuration file and compare it with the one in use; the changes, and the warnings of the file.
+
+    Raises:
+        ConfigError: with all that is wrong in the file, or in what of it can be taken without a restart.
+    """
+    loaded = load(path)
+    changes = compare(old, loaded.settings, transfers=transfers)
+    if changes.changed and changes.restart:
+        # What needs a restart stays as it was, and what is new beside it may name what there is not yet.
+        check_effective(path, changes.effective, changes.restart)
+    return changes, loaded.warnings
+
+
+def _effective(old: GatewaySettings, new: GatewaySettings, transfers: bool) -> GatewaySettings:
     replace = msgspec.structs.replace
     # A way in that can't come or go yet keeps its filters as well: those of a file without one let everything pass.
     ingress, filters = old.ingress, old.filters
@@ -43,9 +63,11 @@ def _effective(old: GatewaySettings, new: GatewaySettings) -> GatewaySettings:
         listeners = _listeners(old.ingress.listeners, new.ingress.listeners)
         ingress = replace(new.ingress, workers=old.ingress.workers, listeners=listeners, udp=old.ingress.udp)
         filters = replace(new.filters, table_size=old.filters.table_size)
+    if not transfers:
+        filters = replace(filters, lists=tuple(each for each in filters.lists if not each.is_remote))
     admin = replace(new.admin, address=old.admin.address)
-    effective = replace(new, ingress=ingress, filters=filters, admin=admin)
-    if (old.egress is None) != (new.egress is None):
+    effective = replace(new, state=old.state, ingress=ingress, filters=filters, admin=admin)
+    if transfers != (new.egress is not None):
         kept = {name: getattr(old, name) for name in ("tunnels", "primaries", "forwarders", "exit")}
         effective = replace(effective, **kept)
     return effective

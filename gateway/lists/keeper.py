@@ -30,14 +30,16 @@ class ListKeeper:
         self._base = base
         self._emit = emit
         self._lists: dict[str, Watched] = {}
+        # A reload looks, too: two would build one file at the same time.
+        self._looking = asyncio.Lock()
 
     @property
     def folder(self) -> Path:
         """Where the lists are."""
         return self._state / FOLDER
 
-    def configure(self, lists: Sequence[FilterList]) -> None:
-        """Keep these from now on. Those that stay as they are keep what they know.
+    def prepare(self, lists: Sequence[FilterList]) -> None:
+        """Make the place for these lists.
 
         Raises:
             StartError: the state directory can't be made.
@@ -45,18 +47,33 @@ class ListKeeper:
         if lists:
             make_state_directory(self._state)
             make_state_directory(self.folder)
-        kept: dict[str, Watched] = {}
-        for settings in lists:
-            known = self._lists.get(settings.name)
-            kept[settings.name] = (
-                known
-                if known is not None and known.settings == settings
-                else Watched(settings, base=self._base, folder=self.folder, emit=self._emit)
-            )
-        self._lists = kept
 
-    async def look(self, *, settle: bool = True) -> bool:
-        """Build what is new; whether any list has changed. At the start nothing is waited for to settle."""
+    async def configure(self, lists: Sequence[FilterList]) -> None:
+        """Keep these from now on; what is new among them is built when this returns. Those that stay as they are keep
+        what they know. At the start, and for what a reload brings, nothing is waited for to settle.
+
+        Raises:
+            StartError: the state directory can't be made.
+        """
+        self.prepare(lists)
+        async with self._looking:
+            kept: dict[str, Watched] = {}
+            for settings in lists:
+                known = self._lists.get(settings.name)
+                kept[settings.name] = (
+                    known
+                    if known is not None and known.settings == settings
+                    else Watched(settings, base=self._base, folder=self.folder, emit=self._emit)
+                )
+            self._lists = kept
+            await self._look(settle=False)
+
+    async def look(self) -> bool:
+        """Build what is new and was the same a look ago; whether any list has changed."""
+        async with self._looking:
+            return await self._look(settle=True)
+
+    async def _look(self, *, settle: bool) -> bool:
         changed = False
         for watched in list(self._lists.values()):
             wanted = watched.due(settle=settle)

@@ -23,9 +23,11 @@ Version = tuple[int, ...]
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of building a list: the list and what its source held besides entries, or else the error."""
+    """What came of building a list: the list, when its file was written, what its source held besides; or else
+    the error."""
 
     built: List | None = None
+    written: float = 0.0
     error: Exception | None = None
     garbage: int = 0
     first: tuple[tuple[int, str], ...] = ()
@@ -66,10 +68,12 @@ class Watched:
         self._tried = wanted
         try:
             _, _, garbage, first, triggers, local = List.build(self.source, self.file, reading(self.settings), wanted)
-            built = List.open(self.file)
+            built, written = List.open(self.file), self.file.stat().st_mtime
         except (OSError, ValueError, FilterError) as error:
             return Outcome(error=error)
-        return Outcome(built=built, garbage=garbage, first=tuple(first), triggers=triggers, local=local)
+        return Outcome(
+            built=built, written=written, garbage=garbage, first=tuple(first), triggers=triggers, local=local
+        )
 
     def finish(self, outcome: Outcome) -> bool:
         """Take what was built and tell of it; on any error the one before stays. Whether there is a new one."""
@@ -78,7 +82,7 @@ class Watched:
             remedy = "mend the source" if isinstance(error, OSError) else 'mend it, or set garbage = "skip"'
             self.fail(error.strerror if isinstance(error, OSError) and error.strerror else str(error), remedy)
             return False
-        self._take(outcome.built)
+        self._take(outcome.built, outcome.written)
         name = self.settings.name
         self._emit("list.loaded", {"list": name, "names": self.state.names, "prefixes": self.state.prefixes})
         if outcome.garbage:
@@ -116,13 +120,13 @@ class Watched:
     def _recall(self) -> None:
         """Take what was built before a restart."""
         try:
-            self._take(List.open(self.file))
+            self._take(List.open(self.file), self.file.stat().st_mtime)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
             self._emit("list.failed", {"list": self.settings.name, "error": str(error), "remedy": "it is built anew"})
 
-    def _take(self, built: List) -> None:
+    def _take(self, built: List, written: float) -> None:
         self._built = built.stamp
         self.state = ListState(
             name=self.settings.name,
@@ -131,5 +135,5 @@ class Watched:
             skipped=built.garbage,
             not_applicable=built.not_applicable,
             failures=self.state.failures,
-            loaded=self.file.stat().st_mtime,
+            loaded=written,
         )

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway import ipc
-from gateway.config import ConfigError, Loaded, Problem, load
-from gateway.config.changes import compare
+from gateway.config import ConfigError, Loaded, Problem
+from gateway.config.changes import read_changes
 from gateway.config.directory import state_directory
 from gateway.errors import StartError
 from gateway.events import EventSink
@@ -236,9 +236,8 @@ class Supervisor:
         base = self._path.parent if self._path is not None else Path()
         keeper = ListKeeper(state=state_directory(self.settings.state, self._path), base=base, emit=self._events.emit)
         self._planner.place(str(keeper.folder), str(base.absolute()))
-        keeper.configure(self.settings.filters.lists)
         # Before the workers: what a list keeps out is kept out from the first query on.
-        await keeper.look(settle=False)
+        await keeper.configure(self.settings.filters.lists)
         self._planner.take_lists(keeper.files())
         self.listing = Listing(keeper, self._swap_lists)
         self._listing = asyncio.create_task(self.listing.run(), name="lists")
@@ -316,10 +315,11 @@ class Supervisor:
             return _refusal("the gateway runs without a file")
         try:
             # In a thread: a long list of zones takes seconds, and the processes are watched meanwhile.
-            loaded = await asyncio.to_thread(load, self._path)
+            transfers = any(child.role.kind == "transfer" for child in self._children)
+            reading = asyncio.to_thread(read_changes, self.settings, self._path, transfers=transfers)
+            changes, warnings = await reading
             if self._stop.is_set():
                 return _refusal("the gateway is draining")
-            changes = compare(self.settings, loaded.settings)
             restarted = await self._take(changes.effective) if changes.changed else []
         except ConfigError as error:
             self._events.emit("config.rejected", {"problems": [str(problem) for problem in error.problems[:_SHOWN]]})
@@ -328,28 +328,28 @@ class Supervisor:
         self._events.emit("config.reloaded", {"serial": self.serial, "changed": list(changed), "restarted": restarted})
         if restart:
             self._events.emit("config.restart-needed", {"keys": list(restart)})
-        return ReloadReport(
-            ok=True, changed=changed, restart=restart, warnings=loaded.warnings, restarted=tuple(restarted)
-        )
+        return ReloadReport(ok=True, changed=changed, restart=restart, warnings=warnings, restarted=tuple(restarted))
 
     async def _take(self, settings: GatewaySettings) -> list[str]:
         """Take settings into use; the names of the processes that had to start anew for it.
 
         Raises:
-            ConfigError: an address of the new settings can't be had; nothing has changed.
+            ConfigError: an address or a directory of the new settings can't be had; nothing has changed.
         """
         assert self._doors is not None
         try:
+            if self.listing is not None:
+                self.listing.keeper.prepare(settings.filters.lists)
             close_old_doors = self._doors.move_transfer(settings)
         except StartError as error:
-            right = "free the address, or name another"
+            right = "mend that, or name another; nothing has changed"
             raise ConfigError(
                 [Problem(file=str(self._path), line=None, key="", found=str(error), right=right)]
             ) from None
         self.settings = settings
         self.serial += 1
         if self.listing is not None:
-            await self.listing.configure(settings.filters.lists)
+            await self.listing.keeper.configure(settings.filters.lists)
             self._planner.take_lists(self.listing.keeper.files())
         self._planner.take(settings)
         self._events.configure(settings.log)

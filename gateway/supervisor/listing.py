@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
-from filters.settings import FilterList
 from gateway.lists.keeper import ListKeeper
 
 INTERVAL = 1.0
@@ -17,15 +16,6 @@ class Listing:
     def __init__(self, keeper: ListKeeper, swap: Callable[[], Awaitable[None]]) -> None:
         self.keeper = keeper
         self._swap = swap
-
-    async def configure(self, lists: Sequence[FilterList]) -> None:
-        """Keep these from now on; what is new among them is built when this returns.
-
-        Raises:
-            StartError: the state directory can't be made.
-        """
-        self.keeper.configure(lists)
-        await self.keeper.look(settle=False)
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""

@@ -12,6 +12,7 @@ from gateway import ipc
 from gateway.config.plain import to_plain
 from gateway.settings import GatewaySettings
 from proxy.ingress.slots import LIMIT_SLOTS, RULE_SLOTS, Slots
+from proxy.settings import EgressSettings
 
 
 class Planner:
@@ -24,6 +25,7 @@ class Planner:
         self._list_cells = Slots(LIST_CELLS)
         self._files: dict[str, str] = {}
         self._places = ("", "")
+        self._transfer: ipc.TransferPlan | None = None
         self.take(settings)
 
     def take(self, settings: GatewaySettings) -> None:
@@ -33,7 +35,9 @@ class Planner:
         self.rules = dict(self._rule_slots.assign_names([rule.name for rule in settings.filters.rules]))
         self.lists = dict(self._list_cells.assign_names([each.name for each in settings.filters.lists]))
         self._ingress = _ingress(settings, self.slots, self.limits, self.rules)
-        self._transfer = ipc.TransferPlan(settings=_tree(settings.egress)) if settings.egress is not None else None
+        # A transfer process that has nothing to do any more stays, and is told so.
+        egress = settings.egress or (EgressSettings() if self._transfer is not None else None)
+        self._transfer = ipc.TransferPlan(settings=_tree(egress)) if egress is not None else None
 
     def place(self, folder: str, base: str) -> None:
         """Say where fetched lists go, and where the configuration file is."""

@@ -37,6 +37,7 @@ def settings(tmp_path: Path, text: str) -> GatewaySettings:
         ),
         ("receive_buffer = 65536", "receive_buffer = 8192", (), ("ingress.udp.receive_buffer",)),
         ("table_size = 4096", "table_size = 8192", (), ("filters.table_size",)),
+        ("version = 1\n", 'version = 1\nstate = "elsewhere"\n', (), ("state",)),
         ("127.0.0.1:8053", "127.0.0.1:8054", (), ("admin.address",)),
         ("127.0.0.1:5301", "127.0.0.1:5302", ("forwarders[0].listen",), ()),
         ("0.0.0.0:8388", "0.0.0.0:8389", ("exit.listen",), ()),
