@@ -355,8 +355,8 @@ class UdpRelay:
         """
 
     def add_listener(self, fd: int, address: str, port: int, *, allow: list[str], number: int = 0) -> int:
-        """Add a socket bound to `address` and `port`; returns the number for `listener_ready`. The `number` given is its
-        place among all listeners, by which the policy knows it.
+        """Add a socket bound to `address` and `port`; returns the number for `listener_ready`. The `number` given is
+        its place among all listeners, by which the policy knows it.
 
         Raises:
             ValueError: `allow` has other words than transfer, notify and update.

@@ -68,6 +68,7 @@ _OPTIONS = [
     ),
     click.option("--listener", help="The address and port that is asked; else the first listener's."),
     click.option("--server-name", help="The name that a TLS client asks for (SNI)."),
+    click.option("--tlv", "tlvs", multiple=True, help="A TLV of its PROXY header: type and bytes, such as 224:0a0b."),
     click.option("--flags", default="", help="Bits of the header, such as rd,cd."),
     click.option("--opcode", default="QUERY", show_default=True, help="Such as NOTIFY."),
     click.option(

@@ -54,6 +54,7 @@ class Inputs(msgspec.Struct, kw_only=True):
     transport: str
     listener: str | None
     server_name: str | None
+    tlvs: Sequence[str]
     flags: str
     opcode: str
     edns: int | None
@@ -85,10 +86,8 @@ class Inputs(msgspec.Struct, kw_only=True):
             raise DescriptionError("--port goes with --pcap; --listener names the address that is asked")
         if self.server_name is not None and self.transport != "tls":
             raise DescriptionError("--server-name goes with --transport tls")
-        try:
-            ipaddress.ip_address(self.client)
-        except ValueError:
-            raise DescriptionError(f"--client: {self.client[:60]!r} is no IP address") from None
+        _address("--client", self.client)
+        self.unix()
 
     def form(self) -> Form:
         """Everything of a described query besides its question."""
@@ -108,13 +107,42 @@ class Inputs(msgspec.Struct, kw_only=True):
             asked = Endpoint.parse(self.listener) if self.listener else trial.ingress.listeners[0].address
         except ValueError as error:
             raise DescriptionError(f"--listener: {error}") from None
-        server = name_wire(self.server_name.lower()) if self.server_name is not None else b""
-        source = str(ipaddress.ip_address(self.client))
-        return Asker(self.transport, source, self.client_port, str(asked.address), asked.port, server)
+        server = (self.server_name or "").removesuffix(".").encode()
+        tlvs = b"".join(map(_tlv, self.tlvs))
+        source, local = _address("--client", self.client), _address("--listener", str(asked.address))
+        return Asker(self.transport, source, self.client_port, local, asked.port, server, tlvs)
 
     def unix(self) -> int:
-        """When it is sent, in seconds since 1970."""
-        return int(self.at.replace(tzinfo=UTC).timestamp() if self.at is not None else time.time())
+        """When it is sent, in seconds since 1970.
+
+        Raises:
+            DescriptionError: DNS has no such time: it counts 32 bits from 1970 on.
+        """
+        seconds = int(self.at.replace(tzinfo=UTC).timestamp() if self.at is not None else time.time())
+        if not 0 <= seconds < 1 << 32:
+            raise DescriptionError("--at: write a time from 1970-01-01T00:00 to 2106-02-07T06:28")
+        return seconds
+
+
+def _address(option: str, text: str) -> str:
+    """An address as the data plane takes it: without a zone, and IPv4 as IPv4."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise DescriptionError(f"{option}: {text[:60]!r} is no IP address") from None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            raise DescriptionError(f"{option}: {text[:60]!r}: leave the zone behind % out")
+        return str(address.ipv4_mapped or address)
+    return str(address)
+
+
+def _tlv(text: str) -> bytes:
+    kind, _, digits = text.partition(":")
+    if not (kind.isascii() and kind.isdigit() and len(kind) < 4 and int(kind) < 256):
+        raise DescriptionError(f"--tlv: {kind[:20]!r} is no type; write a number up to 255, a colon, and digits")
+    data = hexadecimal("--tlv", digits)
+    return bytes((int(kind),)) + len(data).to_bytes(2) + data
 
 
 def run(trial: Trial, old: Trial | None, inputs: Inputs, as_json: bool) -> int:

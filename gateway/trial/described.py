@@ -108,17 +108,25 @@ def name_wire(text: str) -> bytes:
         raise DescriptionError(f"{text[:80]!r} is no domain name: {str(error).removesuffix('.')}") from None
 
 
-@functools.lru_cache(1024)
 def type_number(text: str) -> int:
     """The number of a type.
 
     Raises:
         DescriptionError: there is no such type.
     """
+    number = _type(text)
+    if isinstance(number, str):
+        raise DescriptionError(f"type {text[:40]!r}: {number}")
+    return number
+
+
+@functools.lru_cache(1024)
+def _type(text: str) -> int | str:
+    """The number, or what is wrong: looking for what was meant takes long, and a file may have one mistake often."""
     try:
         return QueryType.parse(text).number
     except ValueError as error:
-        raise DescriptionError(f"type {text[:40]!r}: {error}") from None
+        return str(error)
 
 
 def class_number(text: str) -> int:

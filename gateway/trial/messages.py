@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from gateway.trial.capture import Capture
+from gateway.trial.capture import LATEST, Capture
 from gateway.trial.described import QueryFile
 from gateway.trial.packets import UDP, read_packet
 from gateway.trial.streams import Streams
@@ -16,7 +16,7 @@ ALONE = 100 * 10**9
 
 
 class Asker(NamedTuple):
-    """Who asks, how, and whom. `server_name` is in wire form, for TLS."""
+    """Who asks, how, and whom. `server_name` is text, for TLS; `tlvs` as in a PROXY header."""
 
     transport: str
     source: str
@@ -24,6 +24,7 @@ class Asker(NamedTuple):
     local: str
     local_port: int
     server_name: bytes = b""
+    tlvs: bytes = b""
 
 
 class Message(NamedTuple):
@@ -127,4 +128,4 @@ class Described:
                 yield Message(wire, ALONE + number * ALONE, self._unix, self._asker)
             else:
                 passed = round(number * 10**9 / self._rate)
-                yield Message(wire, ALONE + passed, self._unix + passed // 10**9, self._asker)
+                yield Message(wire, ALONE + passed, min(self._unix + passed // 10**9, LATEST // 10**9), self._asker)

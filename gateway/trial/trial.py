@@ -36,7 +36,7 @@ class Trial:
 
         Raises:
             ConfigError: it is wrong.
-            TrialError: it has no way in, or there is no memory for its tables.
+            TrialError: it has no way in, can't be compiled, or there is no memory for its tables.
         """
         loaded = load(path)
         if loaded.settings.ingress is None:
@@ -51,7 +51,10 @@ class Trial:
         lists = self._open(state_directory(loaded.settings.state, path))
         around = msgspec.structs.replace(surroundings(self.ingress), lists=lists)
         self._pools = ("default", *around.pools)
-        self._policy = compile_policy(self.filters, around)
+        try:
+            self._policy = compile_policy(self.filters, around)
+        except FilterError as error:
+            raise TrialError(f"{path}: {error}") from None
         self.limits = limit_names(self.filters.rate_limits)
         try:
             self._memory = SharedMemory.create(1, self.filters.table_size)
@@ -88,7 +91,7 @@ class Trial:
     def judge(self, message: Message) -> Explanation:
         """What is decided about a message, and why."""
         asker = message.asker
-        transport, source, port, local, local_port, server_name = asker
+        transport, source, port, local, local_port, server_name, tlvs = asker
         number, allow, _ = self.door(asker)
         return self._policy.explain(
             message.wire,
@@ -98,6 +101,7 @@ class Trial:
             unix=message.unix,
             listener=number,
             server_name=server_name,
+            tlvs=tlvs,
         )
 
     def door(self, asker: Asker) -> tuple[int, list[str], bool]:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dataplane import List
 from filters.lists import reading
 from filters.settings import FilterList
 from gateway.cli import cli
+from gateway.trial.capture import Capture
 from gateway.trial.described import Form, name_wire
-from tests.support.captures import ETHERNET, RAW, framed, pcap, tcp, udp
+from gateway.trial.messages import Captured
+from gateway.trial.steps import steps
+from gateway.trial.tally import Tally
+from gateway.trial.trial import Trial
+from tests.support.captures import ETHERNET, RAW, framed, interface, pcap, section, tcp, udp
+from tests.support.captures import packet as packet_block
 
 POLICY = """\
 version = 1
@@ -61,6 +71,16 @@ rate = 10
 burst = 10
 action = "truncate"
 """
+
+
+def open_trial() -> Trial:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "zonegate.toml"
+        file.write_text(POLICY)
+        return Trial(file)
+
+
+TRIAL = open_trial()
 SECOND = 10**9
 BEGIN = 1_700_000_000 * SECOND
 
@@ -132,6 +152,44 @@ def test_a_time_decides_about_windows(tmp_path: Path) -> None:
     within = told(tmp_path, "--name", "x.example.com", "--at", "2024-01-01T08:59", policy=policy)
     behind = told(tmp_path, "--name", "x.example.com", "--at", "2024-01-01T09:00", policy=policy)
     assert [dict(body["outcome"])["by"] for body in (within, behind)] == ["rule sinkhole", ""]
+
+
+def test_tlvs_and_server_names_reach_the_rules(tmp_path: Path) -> None:
+    policy = POLICY.replace('qname_suffix = "bots.example.net"', 'tlv = [{ type = 234, value = "0x0a0b" }]').replace(
+        'qtype = "TXT"', 'server_name = "dns.example"'
+    )
+    tlv = told(tmp_path, *["--name", "x.example.com", "--tlv", "1:00", "--tlv", "234:0a0b"], policy=policy)
+    name = told(
+        tmp_path, *["--name", "x.example.com", "--transport", "tls", "--server-name", "DNS.example"], policy=policy
+    )
+    assert dict(tlv["outcome"])["by"] == "rule sinkhole"
+    assert "slow-txt matched: under-limit" in str(name["steps"])
+
+
+def test_what_is_only_observed_and_cookies_are_counted(tmp_path: Path) -> None:
+    policy = POLICY + '[filters.checks]\nany_over_udp = "observe"\n'
+    policy += '[filters.cookies]\nsecret = "e5e973e5a6b2a43f48e7dc849e37bfcf"\n'
+    (tmp_path / "queries").write_text("example.com ANY\nexample.com A\n")
+    body = told(tmp_path, "--queries", tmp_path / "queries", "--option", "COOKIE:0102030405060708", policy=policy)
+    assert (body["observed"], body["cookies"]) == ({"any-over-udp": 1}, {"client": 2})
+    shown = run(tmp_path, "--queries", tmp_path / "queries", policy=policy)
+    assert "observed only: any-over-udp 1" in shown.output
+    assert "cookies: none 2" in shown.output
+    one = run(tmp_path, "--name", "example.com", "--type", "ANY", policy=policy)
+    assert "observed only: any-over-udp" in one.output
+
+
+@given(st.sampled_from([b"", b"\0\0\0\0\0\1"]), st.binary(max_size=60), st.booleans(), st.integers(0, 1 << 62))
+def test_any_message_of_a_capture_has_an_outcome(begin: bytes, rest: bytes, stream: bool, time: int) -> None:
+    wire = begin + rest
+    packet = tcp(len(wire).to_bytes(2) + wire, 0, 2) if stream else udp(wire)
+    capture = Capture(io.BytesIO(section() + interface(RAW) + packet_block(0, time, packet)).read)
+    (message,) = Captured(capture, [53])
+    tally = Tally(TRIAL)
+    tally.take(message, explained := TRIAL.judge(message), outcome := TRIAL.outcome(explained))
+    assert [step.name for step in steps(TRIAL, message, explained) if step.result == "decided"][1:] == []
+    (row,) = tally.report().outcomes
+    assert (row.verdict, row.reason, row.count) == (outcome.verdict, explained.reason, 1)
 
 
 def test_queries_of_a_file_are_counted(tmp_path: Path) -> None:
@@ -286,6 +344,10 @@ def test_lists_come_from_files_and_last_good_copies(tmp_path: Path) -> None:
         ("--name a --type AAAAA", 'did you mean "AAAA"'),
         ("--name a --client here", "--client: 'here' is no IP address"),
         ("--name a --listener here", "--listener"),
+        ("--name a --client fe80::1%eth0", "leave the zone behind % out"),
+        ("--name a --listener [fe80::1%eth0]:53", "leave the zone behind % out"),
+        ("--name a --at 1950-01-01T00:00", "--at: write a time from 1970"),
+        ("--name a --tlv x:00", "--tlv: 'x' is no type"),
         ("--name a --rate 5", "--rate goes with --queries"),
         ("--name a --port 5", "--port goes with --pcap"),
         ("--name a --server-name b", "--transport tls"),
