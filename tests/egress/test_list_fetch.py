@@ -19,7 +19,7 @@ from filters.lists import reading
 from filters.settings import FilterList
 from gateway.lab.servers.bind import Bind
 from gateway.lab.servers.roles import Primary as PrimaryRole
-from proxy.egress.fetch.lists import ListFetcher
+from proxy.egress.fetch.lists import ListFetcher, pause
 from proxy.egress.service import EgressService
 from proxy.settings import EgressSettings, Primary
 from proxy.values import Endpoint
@@ -183,3 +183,8 @@ async def test_a_response_policy_zone_is_transferred_from_bind_through_ss_server
         names, prefixes, garbage, _, triggers, local = List.build(body, None, reading(wanted), 0)
         assert (names, prefixes, garbage, triggers, local) == (1, 1, 0, 0, 1)
         assert not events.named("list.failed")
+
+
+def test_a_source_that_is_gone_for_good_is_tried_for_ever() -> None:
+    assert [pause(failures, 3600) for failures in (0, 1, 2, 3, 12)] == [3600, 10, 20, 40, 3600]
+    assert pause(100_000, 604_800) == 604_800

@@ -28,6 +28,8 @@ PATIENCE = 600.0
 """Seconds for one try, with all that comes."""
 FIRST_RETRY = 10.0
 """Seconds to the first try again; each one more doubles them, up to `refresh`."""
+_MOST_DOUBLINGS = 16
+"""More are longer than any `refresh`; a source may be gone for good, and its failures without number."""
 
 
 class ListFetcher:
@@ -68,7 +70,7 @@ class ListFetcher:
                 failures += 1
                 text = str(error) or f"not there within {PATIENCE:g} s"
                 self._emit("list.failed", {"list": settings.name, "source": source(settings), "error": text})
-            wait = settings.refresh if not failures else min(FIRST_RETRY * 2.0 ** (failures - 1), settings.refresh)
+            wait = pause(failures, settings.refresh)
             # Not all at once, when many gateways were started together.
             await asyncio.sleep(wait * random.uniform(0.9, 1.0))  # noqa: S311 - no secret
 
@@ -103,3 +105,8 @@ class ListFetcher:
 def source(settings: FilterList) -> str:
     """Where a list comes from, for people."""
     return settings.url or f"{settings.zone} of {settings.primary}"
+
+
+def pause(failures: int, refresh: float) -> float:
+    """Seconds to the next try after so many failures in a row; none is news looked for in time."""
+    return min(FIRST_RETRY * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), refresh) if failures else refresh
