@@ -100,6 +100,11 @@ fuzz_target!(|input: &[u8]| {
         let verdict = decide(&policy, &limits, message, &client, Now::new(now, 0));
         let (act, reason) = verdict.cell();
         counters.add(client.transport, act, reason, 1);
+        if let Verdict::Reply { truncated, .. } = verdict {
+            let is_stream = client.transport.is_stream();
+            assert!(is_stream || !matches!(client.port, 7 | 464), "they would answer");
+            assert!(!truncated || (!is_stream && message[2] >> 3 & 15 == 0), "TC is no answer to anything else");
+        }
         match verdict {
             Verdict::Forward { query, zone, .. } => {
                 assert_eq!(check_query(message, client.transport, &Checks::default()), Ok(query));

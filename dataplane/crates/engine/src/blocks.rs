@@ -4,15 +4,18 @@
 //! that an exempt prefix or name lies in no block, whatever encloses it or lies in it. That is worked out when the set is
 //! made, so that one lookup of the most specific entry decides.
 //!
-//! `Truncate` holds for UDP alone: honest clients come back over TCP, where they are answered.
+//! `Truncate` holds for UDP alone: honest clients come back over TCP, where they are answered. One that shows a valid
+//! cookie has proven what TCP would prove, and passes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sets::{NameSet, PrefixSet, Scope, SetError};
-use wire::Question;
 use wire::name::labels;
+use wire::{Question, Reason};
+
+use crate::decide::Verdict;
 
 /// What a block does. Later members are stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,16 +124,24 @@ pub struct Hit<'b> {
 }
 
 impl Hit<'_> {
-    /// What is to be done with a message of this transport, if anything; counted then.
+    /// Whether it means anything for a message of this transport.
     #[inline]
     #[must_use]
-    pub fn on(&self, is_stream: bool) -> Option<BlockAction> {
-        if is_stream && self.entry.action == BlockAction::Truncate {
-            return None;
-        }
+    pub fn holds(&self, is_stream: bool) -> bool {
+        !(is_stream && self.entry.action == BlockAction::Truncate)
+    }
+
+    /// Something was done with a message for it.
+    #[inline]
+    pub fn count(&self) {
         // One worker is the only writer, so no locked instruction is needed.
-        self.entry.hits.store(self.entry.hits.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        Some(self.entry.action)
+        self.entry.hits.store(self.entry.hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The verdict on what is dropped, which counts.
+    pub(crate) fn drop(&self) -> Verdict<'static> {
+        self.count();
+        Verdict::Drop(Reason::Blocked)
     }
 
     #[must_use]

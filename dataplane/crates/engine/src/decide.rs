@@ -3,8 +3,8 @@
 //! Three choices, with their reasons:
 //! - A faulty message takes nothing from the rate limits. It never reaches a backend, what it costs is one error reply,
 //!   and those have their own, tighter budget.
-//! - A reply of a rule without an error (NOERROR, NXDOMAIN, truncated) takes nothing from the error budget either: it
-//!   stands for the answer of a backend, so the rate limits bound it.
+//! - A reply of a rule, list or block without an error (NOERROR, NXDOMAIN, truncated) takes nothing from the error
+//!   budget either: it stands for the answer of a backend, so the rate limits bound it.
 //! - A truncated reply is no error. It is no longer than the query and takes nothing from the error budget, but one to
 //!   ANY passes the limits that need no question, so that a `drop` limit silences a flood of those too.
 
@@ -15,7 +15,7 @@ use wire::{
     Cookie, CookiePlace, Echo, Fault, Query, Reaction, Reason, Row, Transport, check_query, opcode, qtype, rcode,
 };
 
-use crate::blocks::{BlockAction, Blocks};
+use crate::blocks::{BlockAction, Blocks, Hit};
 use crate::cookies::{Challenge, Cookies, Seen, Shown};
 use crate::counters::Act;
 use crate::limits::{Action, Subject};
@@ -173,88 +173,19 @@ pub fn decide_traced<'m, T: Trace>(
     now: Now,
     trace: &mut T,
 ) -> Verdict<'m> {
-    let case = Case { policy, limits, client, length: message.len(), now };
-    if let Some(reason) = source::fault(client)
-        && !case.lets_pass(reason)
+    let mut case = Case { policy, limits, client, length: message.len(), now, mute: None };
+    match source::check(client, |reason| case.lets_pass(reason)) {
+        Ok(observed) => case.mute = observed.or_else(|| source::answers_errors(client).then_some(Reason::SourcePort)),
+        Err(reason) => return Verdict::Drop(reason),
+    }
+    trace.passed(Passed::Source);
+    let verdict = case.judge(blocks, message, trace);
+    if let Some(reason) = case.mute
+        && matches!(verdict, Verdict::Reply { .. })
     {
         return Verdict::Drop(reason);
     }
-    trace.passed(Passed::Source);
-    if let Some(blocks) = blocks
-        && let Some(hit) = blocks.of_client(client.address)
-        && let Some(action) = hit.on(client.transport.is_stream())
-    {
-        let query = check_query(message, client.transport, &policy.checks);
-        return blocked(action, query.ok().as_ref().map(Echo::of));
-    }
-
-    let query = match check_query(message, client.transport, &policy.checks) {
-        Ok(query) => query,
-        Err(fault) => return case.fault(&fault, message, trace),
-    };
-    if let Some(reason) = query.observed {
-        limits.count_observed(client.transport, reason);
-    }
-    trace.passed(Passed::WireCheck(query.observed));
-    let seen = case.see_cookie(message, query.cookie);
-    trace.passed(Passed::Cookie(seen.shown));
-    let echo = || Echo { cookie: seen.reply, ..Echo::of(&query) };
-    if let Some(reason) = ungranted(&query, client.grants) {
-        return case.error(reason, rcode::REFUSED, echo());
-    }
-    trace.passed(Passed::Grants);
-    let zone = match policy.locate(&query) {
-        Place::Zone(index) => Some(index),
-        Place::Any => None,
-        Place::Nowhere => return case.error(Reason::NotServed, rcode::REFUSED, echo()),
-    };
-    trace.passed(Passed::Zone(zone));
-    if let Some(blocks) = blocks
-        && let Some(hit) = query.question.as_ref().and_then(|question| blocks.of_name(question))
-        && let Some(action) = hit.on(client.transport.is_stream())
-    {
-        return blocked(action, Some(echo()));
-    }
-    if !policy.lists.is_idle()
-        && let Some(verdict) = case.listed(&query, echo(), trace)
-    {
-        return verdict;
-    }
-    trace.passed(Passed::Lists);
-    let learns = seen.learns() && !query.signed;
-    let mut treatment = Treatment::default();
-    let facts = Facts { query: &query, message, client, lists: &policy.lists, zone, shown: seen.shown, now };
-    let outcome = policy.rules.decide(&facts, limits, &policy.zones, &mut treatment, trace);
-    match outcome {
-        Outcome::Pass => {
-            trace.passed(Passed::Rules);
-            let over = case.over_limit(Some(&query), zone, seen.is_verified(), trace);
-            if let Some(action) = over.action {
-                return case.limited(action, echo(), learns);
-            }
-            treatment.limited |= over.observed;
-            trace.passed(Passed::Limits);
-        }
-        Outcome::Allow => trace.passed(Passed::Rules),
-        _ => return case.ruled(outcome, &facts, echo(), learns, trace),
-    }
-    if let Some(cookies) = &policy.cookies {
-        if let Some(verdict) = case.challenge(cookies, &query, &seen, outcome == Outcome::Allow, echo()) {
-            return verdict;
-        }
-        treatment = cookies.treat(treatment, &query, &seen, client.transport);
-    }
-    Verdict::Forward { query, zone, treatment }
-}
-
-/// What becomes of a message under a block. One that is no query is dropped: there is nothing to repeat in a reply.
-fn blocked(action: BlockAction, echo: Option<Echo>) -> Verdict<'static> {
-    match (action, echo) {
-        (BlockAction::Truncate, Some(echo)) => {
-            Verdict::Reply { reason: Reason::Blocked, rcode: rcode::NOERROR, truncated: true, echo }
-        }
-        _ => Verdict::Drop(Reason::Blocked),
-    }
+    verdict
 }
 
 /// The reply to a query that no backend can take: SERVFAIL. Silence would make the client ask again.
@@ -297,9 +228,150 @@ struct Case<'b> {
     /// Bytes of the message.
     length: usize,
     now: Now,
+    /// Why nothing that we say ourselves may go to this client, if so.
+    mute: Option<Reason>,
+}
+
+/// A query on its way.
+#[derive(Clone, Copy)]
+struct Asked<'q, 'm> {
+    query: &'q Query<'m>,
+    seen: Seen,
+    /// Where it lies, once that is known.
+    zone: Option<u32>,
+}
+
+impl Asked<'_, '_> {
+    /// What a reply repeats.
+    fn echo(&self) -> Echo {
+        Echo { cookie: self.seen.reply, ..Echo::of(self.query) }
+    }
+
+    /// With the reply the client will have a valid cookie that it did not have before.
+    fn learns(&self) -> bool {
+        self.seen.learns() && !self.query.signed
+    }
 }
 
 impl Case<'_> {
+    /// Everything behind the source.
+    #[inline]
+    fn judge<'m, T: Trace>(&self, blocks: Option<&Blocks>, message: &'m [u8], trace: &mut T) -> Verdict<'m> {
+        let Self { policy, limits, client, .. } = *self;
+        let is_stream = client.transport.is_stream();
+        let hit = blocks.and_then(|blocks| blocks.of_client(client.address)).filter(|hit| hit.holds(is_stream));
+        if let Some(hit) = hit
+            && hit.action() == BlockAction::Drop
+        {
+            return hit.drop();
+        }
+        let query = match check_query(message, client.transport, &policy.checks) {
+            Ok(query) => query,
+            // One that is no query is dropped: there is nothing to repeat in a reply.
+            Err(fault) => return hit.map_or_else(|| self.fault(&fault, message, trace), |hit| hit.drop()),
+        };
+        let seen = self.see_cookie(message, query.cookie);
+        let asked = Asked { query: &query, seen, zone: None };
+        if let Some(verdict) = hit.and_then(|hit| self.blocked(hit, &asked, trace)) {
+            return verdict;
+        }
+        if let Some(reason) = query.observed {
+            limits.count_observed(client.transport, reason);
+        }
+        trace.passed(Passed::WireCheck(query.observed));
+        trace.passed(Passed::Cookie(seen.shown));
+        if let Some(reason) = ungranted(&query, client.grants) {
+            return self.error(reason, rcode::REFUSED, asked.echo());
+        }
+        trace.passed(Passed::Grants);
+        let zone = match policy.locate(&query) {
+            Place::Zone(index) => Some(index),
+            Place::Any => None,
+            Place::Nowhere => return self.error(Reason::NotServed, rcode::REFUSED, asked.echo()),
+        };
+        trace.passed(Passed::Zone(zone));
+        let asked = Asked { zone, ..asked };
+        match blocks.and_then(|blocks| self.blocked_name(blocks, &asked, trace)).or_else(|| self.listed(&asked, trace))
+        {
+            Some(verdict) => verdict,
+            None => self.by_policy(&asked, message, trace),
+        }
+    }
+
+    /// Rules, rate limits, and the demand for a cookie.
+    #[inline]
+    fn by_policy<'m, T: Trace>(&self, asked: &Asked<'_, 'm>, message: &[u8], trace: &mut T) -> Verdict<'m> {
+        let Self { policy, limits, client, now, .. } = *self;
+        let Asked { query, seen, zone } = *asked;
+        trace.passed(Passed::Lists);
+        let mut treatment = Treatment::default();
+        let facts = Facts { query, message, client, lists: &policy.lists, zone, shown: seen.shown, now };
+        let outcome = policy.rules.decide(&facts, limits, &policy.zones, &mut treatment, trace);
+        match outcome {
+            Outcome::Pass => {
+                trace.passed(Passed::Rules);
+                let over = self.over_limit(Some(query), zone, seen.is_verified(), trace);
+                if let Some(action) = over.action {
+                    return self.limited(action, asked);
+                }
+                treatment.limited |= over.observed;
+                trace.passed(Passed::Limits);
+            }
+            Outcome::Allow => trace.passed(Passed::Rules),
+            _ => return self.ruled(outcome, asked, trace),
+        }
+        if let Some(cookies) = &policy.cookies {
+            if let Some(verdict) = self.challenge(cookies, asked, outcome == Outcome::Allow) {
+                return verdict;
+            }
+            treatment = cookies.treat(treatment, query, &seen, client.transport);
+        }
+        Verdict::Forward { query: *query, zone, treatment }
+    }
+
+    /// What becomes of a query under a block of its name, if one holds for it.
+    fn blocked_name<T: Trace>(
+        &self,
+        blocks: &Blocks,
+        asked: &Asked<'_, '_>,
+        trace: &mut T,
+    ) -> Option<Verdict<'static>> {
+        let hit = blocks.of_name(asked.query.question.as_ref()?)?;
+        if hit.holds(self.client.transport.is_stream()) { self.blocked(hit, asked, trace) } else { None }
+    }
+
+    /// What becomes of a query under a block. None if it passes: truncation asks for proof of the address, and this
+    /// client has given it.
+    fn blocked<T: Trace>(&self, hit: Hit<'_>, asked: &Asked<'_, '_>, trace: &mut T) -> Option<Verdict<'static>> {
+        if hit.action() == BlockAction::Drop {
+            return Some(hit.drop());
+        }
+        if asked.seen.is_verified() {
+            return None;
+        }
+        hit.count();
+        Some(self.stand_in(Reason::Blocked, (rcode::NOERROR, true), asked.echo(), asked, trace))
+    }
+
+    /// A reply without an error. It stands for the answer of a backend, so the rate limits bound it.
+    fn stand_in<T: Trace>(
+        &self,
+        reason: Reason,
+        (rcode, truncated): (u16, bool),
+        echo: Echo,
+        asked: &Asked<'_, '_>,
+        trace: &mut T,
+    ) -> Verdict<'static> {
+        // NOERROR would tell who sent a NOTIFY or an UPDATE that it was done; without a word it is sent again.
+        if truncated && asked.query.opcode != opcode::QUERY {
+            return Verdict::Drop(reason);
+        }
+        match self.over_limit(Some(asked.query), asked.zone, asked.seen.is_verified(), trace).action {
+            Some(action) => self.limited(action, asked),
+            None => Verdict::Reply { reason, rcode, truncated, echo },
+        }
+    }
+
     /// Whether a faulty source is let in by the choice of the operator.
     #[cold]
     fn lets_pass(&self, reason: Reason) -> bool {
@@ -323,15 +395,10 @@ impl Case<'_> {
     }
 
     /// The reply to a query that has to show another cookie, unless a rule allows it, or that asks for nothing else.
-    fn challenge(
-        &self,
-        cookies: &Cookies,
-        query: &Query<'_>,
-        seen: &Seen,
-        allowed: bool,
-        echo: Echo,
-    ) -> Option<Verdict<'static>> {
-        let reply = |reason, rcode, truncated| Some(Verdict::Reply { reason, rcode, truncated, echo });
+    fn challenge(&self, cookies: &Cookies, asked: &Asked<'_, '_>, allowed: bool) -> Option<Verdict<'static>> {
+        let Asked { query, seen, .. } = asked;
+        let echo = || asked.echo();
+        let reply = |reason, rcode, truncated| Some(Verdict::Reply { reason, rcode, truncated, echo: echo() });
         if query.question.is_none() && seen.reply.is_some() {
             // A wrong server cookie is told to be wrong (RFC 7873 section 5.4).
             let is_right = matches!(seen.shown, Shown::Client | Shown::Valid);
@@ -365,8 +432,8 @@ impl Case<'_> {
 
     /// An error reply, if the client may have one and the budget has one left.
     fn error(&self, reason: Reason, rcode: u16, echo: Echo) -> Verdict<'static> {
-        if source::is_deaf_to_errors(self.client, reason) {
-            return Verdict::Drop(if reason == Reason::RcodeSet { reason } else { Reason::SourcePort });
+        if let Some(reason) = self.mute.or_else(|| source::is_backscatter(self.client, reason).then_some(reason)) {
+            return Verdict::Drop(reason);
         }
         if !self.policy.budget.take(self.limits, self.client, self.now.clock) {
             return Verdict::Drop(Reason::ErrorBudget);
@@ -375,38 +442,38 @@ impl Case<'_> {
     }
 
     /// The verdict of the first list that knows the client or the name.
-    fn listed<T: Trace>(&self, query: &Query<'_>, echo: Echo, trace: &mut T) -> Option<Verdict<'static>> {
-        let (cell, action) = self.policy.lists.find(self.client.address, query)?;
+    fn listed<T: Trace>(&self, asked: &Asked<'_, '_>, trace: &mut T) -> Option<Verdict<'static>> {
+        if self.policy.lists.is_idle() {
+            return None;
+        }
+        let (cell, action) = self.policy.lists.find(self.client.address, asked.query)?;
         self.limits.count_listed(cell);
         trace.listed(cell);
-        Some(match lists::act(action, query.opcode, echo, self.client.transport.is_stream())? {
-            Listed::Now(verdict) => verdict,
-            Listed::Refuse => self.error(Reason::Listed, rcode::REFUSED, echo),
+        let reason = Reason::Listed;
+        Some(match lists::act(action, asked.query.opcode, self.client.transport.is_stream())? {
+            Listed::Drop => Verdict::Drop(reason),
+            Listed::Refuse => self.error(reason, rcode::REFUSED, Echo { note: lists::NOTE, ..asked.echo() }),
+            Listed::Truncate => self.stand_in(reason, (rcode::NOERROR, true), asked.echo(), asked, trace),
+            Listed::Reply(rcode) => {
+                self.stand_in(reason, (rcode, false), Echo { note: lists::NOTE, ..asked.echo() }, asked, trace)
+            }
         })
     }
 
     /// What a rule has decided.
-    fn ruled<T: Trace>(
-        &self,
-        outcome: Outcome,
-        facts: &Facts<'_, '_>,
-        echo: Echo,
-        learns: bool,
-        trace: &mut T,
-    ) -> Verdict<'static> {
-        let (reason, query) = (Reason::Rule, facts.query);
+    fn ruled<T: Trace>(&self, outcome: Outcome, asked: &Asked<'_, '_>, trace: &mut T) -> Verdict<'static> {
+        let reason = Reason::Rule;
         let (rcode, truncated, note) = match outcome {
-            Outcome::Over(action) => return self.limited(action, echo, learns),
-            Outcome::Reply(rcode, note) => (sayable(rcode, query), false, note),
+            Outcome::Over(action) => return self.limited(action, asked),
+            Outcome::Reply(rcode, note) => (sayable(rcode, asked.query), false, note),
             Outcome::Truncate => (rcode::NOERROR, true, 0),
             Outcome::Pass | Outcome::Allow | Outcome::Drop => return Verdict::Drop(reason),
         };
-        if !matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
-            return self.error(reason, rcode, Echo { note, ..echo });
-        }
-        match self.over_limit(Some(query), facts.zone, facts.is_verified(), trace).action {
-            Some(action) => self.limited(action, echo, learns),
-            None => Verdict::Reply { reason, rcode, truncated, echo: Echo { note, ..echo } },
+        let echo = Echo { note, ..asked.echo() };
+        if matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
+            self.stand_in(reason, (rcode, truncated), echo, asked, trace)
+        } else {
+            self.error(reason, rcode, echo)
         }
     }
 
@@ -435,16 +502,17 @@ impl Case<'_> {
         Over { action: None, observed }
     }
 
-    fn limited(&self, action: Action, echo: Echo, learns: bool) -> Verdict<'static> {
+    fn limited(&self, action: Action, asked: &Asked<'_, '_>) -> Verdict<'static> {
         let reason = Reason::RateLimited;
+        let reply = |rcode, truncated| Verdict::Reply { reason, rcode, truncated, echo: asked.echo() };
         match action {
             Action::Drop | Action::Observe => Verdict::Drop(reason),
+            // NOERROR would tell who sent a NOTIFY or an UPDATE that it was done; without a word it is sent again.
+            Action::Truncate if asked.query.opcode != opcode::QUERY => Verdict::Drop(reason),
             // With the cookie that comes with it the client passes over UDP too, and saves itself the connection.
-            Action::Truncate if learns && !self.client.transport.is_stream() => {
-                Verdict::Reply { reason, rcode: rcode::BADCOOKIE, truncated: false, echo }
-            }
-            Action::Truncate => Verdict::Reply { reason, rcode: rcode::NOERROR, truncated: true, echo },
-            Action::Refuse => self.error(reason, rcode::REFUSED, echo),
+            Action::Truncate if asked.learns() && !self.client.transport.is_stream() => reply(rcode::BADCOOKIE, false),
+            Action::Truncate => reply(rcode::NOERROR, true),
+            Action::Refuse => self.error(reason, rcode::REFUSED, asked.echo()),
         }
     }
 }

@@ -11,9 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use sets::{Effect, List};
-use wire::{Echo, Query, Question, Reason, class, opcode, rcode};
-
-use crate::decide::Verdict;
+use wire::{Query, Question, class, opcode, rcode};
 
 /// The most lists of a policy: each has a cell in the shared memory.
 pub const MAX_LISTS: usize = 64;
@@ -72,11 +70,18 @@ pub struct ListSpec {
 /// What is to become of a message that a list knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
-    /// The verdict.
-    Now(Verdict<'static>),
+    Drop,
     /// REFUSED, if the error budget has one left.
     Refuse,
+    Truncate,
+    /// An RCODE that is no error.
+    Reply(u16),
 }
+
+/// The number of the extended error that says of a reply that a list is the reason, and its option: 15, "Blocked"
+/// (RFC 8914 section 4.16).
+pub(crate) const NOTE: u16 = u16::MAX;
+pub(crate) const BLOCKED: [u8; 6] = [0, 15, 0, 2, 0, 15];
 
 /// The lists of a policy, by their numbers.
 #[derive(Debug, Default)]
@@ -151,16 +156,15 @@ const fn resolve(action: ListAction, effect: Effect) -> ListAction {
 }
 
 /// What `action` means for a message; none if it passes. Only a QUERY has answers: another message is refused instead.
-pub(crate) fn act(action: ListAction, op: u8, echo: Echo, is_stream: bool) -> Option<Listed> {
-    let reply = |rcode, truncated| Some(Listed::Now(Verdict::Reply { reason: Reason::Listed, rcode, truncated, echo }));
+pub(crate) const fn act(action: ListAction, op: u8, is_stream: bool) -> Option<Listed> {
     match action {
         ListAction::Pass | ListAction::Select | ListAction::Given => None,
-        ListAction::Drop => Some(Listed::Now(Verdict::Drop(Reason::Listed))),
+        ListAction::Drop => Some(Listed::Drop),
         ListAction::Truncate if is_stream => None,
         ListAction::Refuse => Some(Listed::Refuse),
         _ if op != opcode::QUERY => Some(Listed::Refuse),
-        ListAction::Nxdomain => reply(rcode::NXDOMAIN, false),
-        ListAction::Nodata => reply(rcode::NOERROR, false),
-        ListAction::Truncate => reply(rcode::NOERROR, true),
+        ListAction::Nxdomain => Some(Listed::Reply(rcode::NXDOMAIN)),
+        ListAction::Nodata => Some(Listed::Reply(rcode::NOERROR)),
+        ListAction::Truncate => Some(Listed::Truncate),
     }
 }

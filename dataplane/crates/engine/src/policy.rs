@@ -8,7 +8,7 @@ use crate::Treatment;
 use crate::budget::{Budget, ErrorBudget};
 use crate::cookies::{CookieSpec, Cookies};
 use crate::limits::{Limit, MAX_LIMITS, RateLimit, ResponseSpec, Responses};
-use crate::lists::{ListSpec, Lists};
+use crate::lists::{self, ListSpec, Lists};
 use crate::rules::{Rule, Rules};
 use crate::zones::{Place, Zones};
 
@@ -97,7 +97,7 @@ impl Policy {
     #[inline]
     #[must_use]
     pub fn options(&self, note: u16) -> &[u8] {
-        self.rules.error(note)
+        if note == lists::NOTE { &lists::BLOCKED } else { self.rules.error(note) }
     }
 
     /// The name of a served zone, in wire form and lower case; empty for an index that does not exist.

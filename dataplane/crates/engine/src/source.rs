@@ -16,22 +16,29 @@ const KPASSWD: u16 = 464;
 /// DNS itself.
 const DOMAIN: u16 = 53;
 
-/// Why nothing from this client is read, if so.
+/// Whether anything from this client is read. `lets_pass` says of a fault whether the operator lets it in all the same;
+/// the first such fault is returned, because nothing that we say ourselves may go there.
+///
+/// # Errors
+/// The first fault that is not let in.
 #[inline]
-pub(crate) fn fault(client: &Client<'_>) -> Option<Reason> {
+pub(crate) fn check(client: &Client<'_>, mut lets_pass: impl FnMut(Reason) -> bool) -> Result<Option<Reason>, Reason> {
+    let mut observed = None;
+    let mut fault = |reason| {
+        observed.get_or_insert(reason);
+        if lets_pass(reason) { Ok(()) } else { Err(reason) }
+    };
     if client.port == 0 || (!client.transport.is_stream() && REFLECTING.contains(&client.port)) {
-        return Some(Reason::SourcePort);
+        fault(Reason::SourcePort)?;
     }
-    if !is_possible(client.address) {
-        return Some(Reason::SourceAddress);
-    }
-    if client.address.is_loopback() && !client.local.is_loopback() && !client.local.is_unspecified() {
-        return Some(Reason::SourceAddress);
+    let from_outside = !client.local.is_loopback() && !client.local.is_unspecified();
+    if !is_possible(client.address) || (client.address.is_loopback() && from_outside) {
+        fault(Reason::SourceAddress)?;
     }
     if client.address == client.local && client.port == client.local_port {
-        return Some(Reason::OwnAddress);
+        fault(Reason::OwnAddress)?;
     }
-    None
+    Ok(observed)
 }
 
 #[inline]
@@ -49,9 +56,14 @@ fn holds_v4(address: Ipv6Addr) -> bool {
     upper == 0xffff || (upper == 0 && !address.is_loopback())
 }
 
-/// Whether no error reply may go to this client (row 20): its service would answer with another one, or the message,
-/// itself an error, may be the reply of a server to a forged query.
+/// Whether the service at the client's port would answer a reply with an error of its own (row 18).
 #[inline]
-pub(crate) fn is_deaf_to_errors(client: &Client<'_>, reason: Reason) -> bool {
-    !client.transport.is_stream() && (client.port == KPASSWD || (client.port == DOMAIN && reason == Reason::RcodeSet))
+pub(crate) fn answers_errors(client: &Client<'_>) -> bool {
+    client.port == KPASSWD && !client.transport.is_stream()
+}
+
+/// Whether the message, itself an error, may be the reply of a server to a forged query (row 20).
+#[inline]
+pub(crate) fn is_backscatter(client: &Client<'_>, reason: Reason) -> bool {
+    reason == Reason::RcodeSet && client.port == DOMAIN && !client.transport.is_stream()
 }

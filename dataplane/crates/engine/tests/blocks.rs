@@ -4,8 +4,11 @@ mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::{Engine, client, limited, message, name, over_tcp, query};
-use engine::{BlockAction, BlockSpec, Blocks, Client, Now, Verdict, decide_blocked};
+use common::{CLIENT, Engine, client, limit, limited, message, name, over_tcp, query, with_cookie};
+use engine::{
+    Action, BlockAction, BlockSpec, Blocks, Client, CookieSpec, Grants, MAX_ACCEPTED, Now, PolicySpec, Unverified,
+    Verdict, decide_blocked,
+};
 use proptest::prelude::*;
 use wire::Question;
 
@@ -74,6 +77,61 @@ fn a_blocked_name_is_truncated_over_udp_and_answered_over_tcp() {
         assert_eq!(says(&blocks, &query(asked), &over_tcp(who)), tcp, "{asked}");
     }
     assert_eq!(says(&blocks, &message(0, &name("x.example.com"), 0, 1), &who), "reply qtype-zero");
+}
+
+#[test]
+fn a_valid_cookie_proves_what_truncation_asks_for() {
+    let spec = |action| BlockSpec {
+        prefixes: vec![(ip("203.0.113.0"), 24, action, 1)],
+        names: vec![(name("bad.example"), action, 2)],
+    };
+    let cookies = CookieSpec {
+        secret: [9; 16],
+        accepted: [None; MAX_ACCEPTED],
+        unverified: Unverified::Pass,
+        slip: 1,
+        forward: false,
+    };
+    let engine = Engine::new(PolicySpec { cookies: Some(cookies), ..limited(vec![]) });
+    for (action, of_learner, of_verified) in
+        [(BlockAction::Truncate, "reply blocked", "forward ok"), (BlockAction::Drop, "drop blocked", "drop blocked")]
+    {
+        let blocks = Blocks::new(spec(action)).expect("good blocks");
+        let says = |message: &[u8], who: &Client<'_>| {
+            let verdict =
+                decide_blocked(&engine.policy, Some(&blocks), &engine.limits(0), message, who, Now::new(1, 0));
+            let (act, reason) = verdict.cell();
+            format!("{} {}", act.label(), reason.label())
+        };
+        for (who, asked) in [("203.0.113.7", "www.example"), ("192.0.2.1", "www.bad.example")] {
+            let who = client(who);
+            let first = with_cookie(&query(asked), b"clientck");
+            assert_eq!(says(&first, &who), of_learner);
+            let Verdict::Forward { treatment, .. } = engine.decide(&first, &who, 1) else { panic!("not forwarded") };
+            let own = treatment.cookie.expect("it showed one").cookie.option();
+            assert_eq!(says(&with_cookie(&query(asked), &own[4..]), &who), of_verified);
+        }
+        let hits = blocks.take_hits().iter().map(|&(_, hits)| hits).sum::<u64>();
+        assert_eq!(hits, if action == BlockAction::Drop { 4 } else { 2 }, "what passed is no hit");
+    }
+}
+
+#[test]
+fn truncation_stays_within_the_limits_and_is_no_answer_to_an_update() {
+    let spec = BlockSpec { prefixes: vec![(ip("203.0.113.0"), 24, BlockAction::Truncate, 1)], names: vec![] };
+    let blocks = Blocks::new(spec).expect("good blocks");
+    let engine = Engine::new(limited(vec![limit(CLIENT, 1, 3, Action::Drop)]));
+    let granted = Grants { update: true, notify: true, ..Grants::default() };
+    let who = Client { grants: granted, ..client("203.0.113.7") };
+    let cell = |message: &[u8]| {
+        decide_blocked(&engine.policy, Some(&blocks), &engine.limits(0), message, &who, Now::new(1, 0)).cell()
+    };
+    for opcode in [4, 5] {
+        let (act, reason) = cell(&message(opcode, &name("example"), 6, 1));
+        assert_eq!((act.label(), reason.label()), ("drop", "blocked"), "NOERROR would say that it was done");
+    }
+    let replies = (0..10).filter(|_| cell(&query("www.example")).0.label() == "reply").count();
+    assert_eq!(replies, 3);
 }
 
 #[test]

@@ -4,7 +4,8 @@ mod common;
 
 use common::{CLIENT, Engine, SECOND, client, limit, limited, message, name, over_tcp, prefix_limit, query};
 use engine::{
-    Act, Action, Algorithm, Client, ErrorBudget, Grants, Key, Policy, PolicySpec, RateLimit, Verdict, decide_shed,
+    Act, Action, Algorithm, Client, Condition, ErrorBudget, Grants, Key, Policy, PolicySpec, RateLimit, Rule,
+    RuleAction, Verdict, decide_shed,
 };
 use wire::{Checks, Echo, Reason, check_query};
 
@@ -159,6 +160,61 @@ fn an_observed_row_passes_and_counts() {
         assert!(
             Engine::new(PolicySpec { pass_all: true, ..PolicySpec::default() }).says(bytes, &client, 1) != "forward ok"
         );
+    }
+}
+
+/// Whatever a rule, a limit or a list says, and whatever the operator lets pass: we say nothing to such a source.
+#[test]
+fn nothing_of_our_own_goes_where_it_would_be_answered() {
+    let observing = ["source-port", "source-address", "own-address"]
+        .map(|label| Reason::ALL.into_iter().find(|reason| reason.label() == label).expect("a reason"));
+    let policy = |action| {
+        let mut checks = Checks::default();
+        observing.iter().for_each(|&reason| checks.choose(reason, "observe").expect("a choice"));
+        let rules = vec![Rule { slot: 0, when: Condition::Qname(vec![name("bad")]), action }];
+        Engine::new(PolicySpec { rules, checks, ..limited(vec![limit(Key::GLOBAL, 1, 3, Action::Truncate)]) })
+    };
+    let own = Client { local_port: 40_000, ..client("192.0.2.53") };
+    let both = Client { port: 7, ..client("0.0.0.1") };
+    let sources = [
+        (with_port(0), "source-port"),
+        (with_port(19), "source-port"),
+        (with_port(464), "source-port"),
+        (client("224.0.0.1"), "source-address"),
+        (own, "own-address"),
+        (both, "source-port"),
+    ];
+    for action in
+        [RuleAction::Truncate, RuleAction::Reply(0, None), RuleAction::Reply(3, None), RuleAction::Reply(5, None)]
+    {
+        let engine = policy(action.clone());
+        for (source, reason) in sources {
+            assert_eq!(engine.says(&query("bad"), &source, 1), format!("drop {reason}"), "{action:?}");
+        }
+        assert!(engine.says(&query("bad"), &client("198.51.100.7"), 60 * SECOND).starts_with("reply rule"));
+    }
+    let engine = policy(RuleAction::Drop);
+    let said: Vec<_> = (0..9).map(|_| engine.says(&query("good"), &with_port(7), 1)).collect();
+    assert_eq!(said[2..4], ["forward ok", "drop source-port"], "over the limit it gets no TC");
+}
+
+#[test]
+fn one_observed_fault_of_the_source_hides_no_other() {
+    let checks = choosing(Reason::SourcePort, "observe");
+    let engine = Engine::new(PolicySpec { pass_all: true, checks, ..PolicySpec::default() });
+    assert_eq!(engine.says(&query("a"), &Client { port: 7, ..client("224.0.0.1") }, 1), "drop source-address");
+    assert_eq!(engine.says(&query("a"), &with_port(7), 1), "forward ok");
+}
+
+#[test]
+fn truncation_is_no_answer_to_notify_and_update() {
+    let engine = Engine::new(limited(vec![limit(Key::OPCODE, 1, 1, Action::Truncate)]));
+    let grants = Grants { notify: true, update: true, ..Grants::default() };
+    let who = Client { grants, ..client("198.51.100.7") };
+    for opcode in [4, 5] {
+        let message = message(opcode, &name("example"), 6, 1);
+        let said = [1, 2].map(|now| engine.says(&message, &who, now));
+        assert_eq!(said, ["forward ok", "drop rate-limited"], "NOERROR would say that it was done");
     }
 }
 

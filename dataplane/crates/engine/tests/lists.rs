@@ -5,10 +5,12 @@ mod common;
 use std::io::Cursor;
 use std::sync::Arc;
 
-use common::{Engine, client, limited, message, name, over_tcp, query};
-use engine::{Client, Grants, ListAction, ListMemory, ListSpec, MAX_LISTS, Policy, PolicySpec, SharedList};
+use common::{CLIENT, Engine, client, limit, limited, message, name, over_tcp, query, with_cookie};
+use engine::{
+    Action, Client, Grants, ListAction, ListMemory, ListSpec, MAX_LISTS, Policy, PolicySpec, SharedList, Verdict,
+};
 use sets::{Effect, List, ListBuilder, Scope};
-use wire::Reason;
+use wire::{REPLY_EXTRA, Reason, write_reply_with};
 
 fn list(names: &[(&str, Scope, Effect)], clients: &[(&str, u8, Effect)]) -> Option<Arc<SharedList>> {
     let mut builder = ListBuilder::new(100);
@@ -106,6 +108,41 @@ fn refusals_stay_within_the_error_budget() {
     let said: Vec<_> = (0..30).map(|_| engine.says(&query("bad.test"), &who, 1)).collect();
     assert_eq!(said.iter().filter(|said| *said == "reply listed 5").count(), 10);
     assert_eq!(said.last().map(String::as_str), Some("drop error-budget"));
+}
+
+#[test]
+fn what_a_list_answers_stays_within_the_rate_limits() {
+    for action in [ListAction::Nxdomain, ListAction::Nodata, ListAction::Truncate] {
+        let limits = limited(vec![limit(CLIENT, 1, 3, Action::Drop)]);
+        let engine = Engine::new(PolicySpec { lists: vec![bad(action)], ..limits });
+        let who = client(ELSEWHERE);
+        let said: Vec<_> = (0..10).map(|_| engine.says(&query("bad.test"), &who, 1)).collect();
+        assert_eq!(said.iter().filter(|said| said.starts_with("reply listed")).count(), 3, "{said:?}");
+        assert_eq!(said.last().map(String::as_str), Some("drop rate-limited"));
+    }
+}
+
+#[test]
+fn who_asks_with_edns_hears_that_it_is_blocked() {
+    const EDE_BLOCKED: [u8; 6] = [0, 15, 0, 2, 0, 15];
+    for (action, expected) in [
+        (ListAction::Nxdomain, &EDE_BLOCKED[..]),
+        (ListAction::Nodata, &EDE_BLOCKED),
+        (ListAction::Refuse, &EDE_BLOCKED),
+        (ListAction::Truncate, &[]),
+    ] {
+        let engine = engine(vec![bad(action)]);
+        let asked = with_cookie(&query("bad.test"), b"clientck");
+        let Verdict::Reply { rcode, truncated, echo, .. } = engine.decide(&asked, &client(ELSEWHERE), 1) else {
+            panic!("{action:?} gave no reply")
+        };
+        let mut buffer = asked.clone();
+        buffer.resize(asked.len() + REPLY_EXTRA, 0);
+        let length = write_reply_with(&mut buffer, echo, rcode, truncated, engine.policy.options(echo.note));
+        let opt = asked.len() - 12;
+        assert_eq!(&buffer[opt..length], expected, "{action:?}");
+        assert!(length <= asked.len(), "the reply is no longer than the query");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub struct Backend {
 impl Backend {
     /// Whether it is healthy and in the pool.
     pub fn serves(&self, pool: u8) -> bool {
-        self.healthy && self.pools >> pool & 1 != 0
+        self.healthy && self.pools.checked_shr(u32::from(pool)).is_some_and(|pools| pools & 1 != 0)
     }
 }
 
@@ -262,7 +262,9 @@ mod tests {
         };
         assert_eq!(slots(&mut backends, 0), [0, 0, 2, 2]);
         assert_eq!(slots(&mut backends, 1), [1, 1, 2, 2]);
-        assert!(slots(&mut backends, 2).is_empty(), "nobody is in this pool");
+        for pool in [2, 31, 32, 33, 255] {
+            assert!(slots(&mut backends, pool).is_empty(), "nobody is in this pool");
+        }
     }
 
     #[test]

@@ -34,6 +34,16 @@ pub fn query(dotted: &str) -> Vec<u8> {
     message(0, &name(dotted), 1, 1)
 }
 
+/// A query without EDNS, with an OPT that holds these cookies.
+pub fn with_cookie(query: &[u8], cookies: &[u8]) -> Vec<u8> {
+    let mut bytes = query.to_vec();
+    bytes[11] = 1;
+    let length = u8::try_from(cookies.len()).expect("cookies are short");
+    bytes.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, length + 4, 0, 10, 0, length]);
+    bytes.extend_from_slice(cookies);
+    bytes
+}
+
 pub fn client(address: &str) -> Client<'static> {
     let address: IpAddr = address.parse().expect("an address");
     let local = if address.is_ipv4() { "192.0.2.53" } else { "2001:db8::53" };

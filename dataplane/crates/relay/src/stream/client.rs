@@ -50,6 +50,8 @@ wire::labelled! {
         ProxyMalformed = "proxy-malformed",
         /// What waits for this client or for the backends takes more memory than there is for it.
         Memory = "memory",
+        /// A message of it was dropped: no answer will come, and without one the client must not wait.
+        Dropped = "dropped",
         /// The backend's connection that carried a transfer is over, so the client must not wait for more of it.
         TransferOver = "transfer-over",
         /// The worker stops.
@@ -154,7 +156,7 @@ impl Client {
 
     /// Whether no more queries are taken from it, for a reason of ours.
     pub fn is_over(&self) -> bool {
-        matches!(self.last, Some(Ending::Queries | Ending::Lifetime))
+        matches!(self.last, Some(Ending::Queries | Ending::Lifetime | Ending::Dropped))
     }
 
     /// Whether what it is sent leaves. If not, nothing more is asked for it.

@@ -129,14 +129,16 @@ impl<M: Memory> StreamRelay<M> {
         }
     }
 
-    /// Forget what a client sent and was not yet decided on; the complete messages in it are counted.
+    /// Forget what a client sent and was not yet decided on; the complete messages in it are counted, unless one before
+    /// them was dropped: with that the stream was over, whatever had come of it.
     pub(super) fn abandon_input(&mut self, token: Token) {
         let Some(client) = self.clients.get_mut(token) else { return };
         let frames = std::mem::take(&mut client.frames);
+        let counts = client.last != Some(Ending::Dropped);
         client.held = false;
         client.begun = None;
         self.buffered -= frames.len();
-        let complete = frames.complete() as u64;
+        let complete = if counts { frames.complete() as u64 } else { 0 };
         self.tally.received(complete);
         self.tally.verdicts(Act::Shed, Reason::TooManyInFlight, complete);
     }

@@ -122,7 +122,11 @@ impl<M: Memory> StreamRelay<M> {
         let asking = Peer { tlvs: &client.tlvs, ..peer };
         let (act, reason) = match decide_blocked(&self.policy, blocks, &self.tally.limits(), message, &asking, now_both)
         {
-            Verdict::Drop(reason) => (Act::Drop, reason),
+            Verdict::Drop(reason) => {
+                // What it has asked before is still answered.
+                client.last.get_or_insert(Ending::Dropped);
+                (Act::Drop, reason)
+            }
             Verdict::Reply { reason, rcode, truncated, echo } => {
                 let policy = Arc::clone(&self.policy);
                 let options = policy.options(echo.note);

@@ -127,6 +127,26 @@ fn lost_framing_closes_and_is_counted_as_one_message() {
 }
 
 #[test]
+fn a_drop_ends_the_connection_when_what_was_asked_before_is_answered() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    let mut response = query(6, "b", 1);
+    response[2] |= 0x80;
+    bench.send(client, &query(5, "a", 1));
+    bench.send(client, &response);
+    bench.send(client, &query(7, "c", 1));
+    bench.open_all();
+    assert!(bench.ordered(Kind::Close).is_empty(), "it is owed an answer");
+    let (link, sent) = bench.asked_once();
+    bench.answer(link, &answer(&sent));
+    assert_eq!(bench.got(client).len(), 1);
+    bench.flush();
+    assert_eq!((bench.ordered(Kind::Close), bench.ended(Ending::Dropped)), (vec![client], 1));
+    assert_eq!(bench.verdict(Act::Drop, Reason::IsResponse), 1);
+    assert!(bench.totals().balanced());
+}
+
+#[test]
 fn an_update_may_be_long_only_where_it_is_granted() {
     let mut bench = Bench::new(1);
     let mut head = vec![0x20, 0, 0, 1, opcode::UPDATE << 3];
