@@ -59,7 +59,7 @@ pub enum ShedReply {
 }
 
 /// One answer in so many is noted.
-const SAMPLE: u8 = 8;
+const SAMPLE: u16 = 8;
 
 /// The admission of one relay.
 #[derive(Default)]
@@ -67,7 +67,6 @@ pub struct Admission {
     /// Prefixes that count as verified.
     listed: Option<PrefixSet>,
     pub reply: ShedReply,
-    answers: u8,
     /// Queries let in while the window was tight, by class.
     pub admitted: [u64; Class::COUNT],
 }
@@ -97,11 +96,11 @@ impl Admission {
         }
     }
 
-    /// An answer went to a client in calm times.
+    /// An answer went to a client in calm times. The `id` that the backend was asked with is random, and chooses which
+    /// answers are noted: every eighth one would be that of the same client wherever clients take turns.
     #[inline]
-    pub fn note<M: Memory>(&mut self, tally: &Tally<M>, address: IpAddr, now: u64) {
-        self.answers = self.answers.wrapping_add(1);
-        if self.answers.is_multiple_of(SAMPLE) {
+    pub fn note<M: Memory>(&self, tally: &Tally<M>, address: IpAddr, id: u16, now: u64) {
+        if id.is_multiple_of(SAMPLE) {
             tally.familiar().note(address, now);
         }
     }
@@ -133,7 +132,7 @@ mod tests {
         let mut admission = Admission::default();
         let [listed, friend, stranger] = ["192.0.2.1", "198.51.100.1", "203.0.113.1"].map(|a| a.parse().unwrap());
         admission.configure(PrefixSet::new([(listed, 32, 1)]).unwrap(), ShedReply::Drop);
-        (0..64).for_each(|_| admission.note(&tally, friend, SECOND));
+        (0..64).for_each(|id| admission.note(&tally, friend, id, SECOND));
         let class = |address, treatment| admission.class(&tally, address, treatment, MINUTES);
         let plain = Treatment::default();
         let (verified, limited) = (Treatment { verified: true, ..plain }, Treatment { limited: true, ..plain });

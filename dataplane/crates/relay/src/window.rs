@@ -6,9 +6,14 @@
 //! ```text
 //! aim  = quiet delay of the backend + target
 //! late: the fastest answer of a turn came after the aim      -> window = rate of answers x aim   (Little's law)
-//! lost: many queries of a turn got no answer within twice it -> window x 3/4
+//! lost: many queries of a turn got no answer within twice it -> the same, at most x 3/4 of what was in use
 //! used: a quarter of the window or more was in use           -> window x 2; after a first loss x 17/16
 //! ```
+//! A window in use grows as long as answers come within half of the target, because half of a window is what a flood of
+//! strangers may fill: the other half fits behind it. Beyond that it grows slowly, until answers are late. A backend that
+//! loses queries before it is late has a short buffer: for a while the window does not grow beyond what was in use then,
+//! and for longer each time that it turns out to be true.
+//!
 //! The fastest answer tells a standing queue from a few slow answers. The quiet delay is the least that was seen. It follows a way that
 //! has become longer while the window is little used, or when nothing is gained by a window at its minimum.
 //!
@@ -35,6 +40,15 @@ const START: u32 = 2048;
 
 /// Fewer lost queries in a turn are an accident.
 const LOSSES: u32 = 4;
+
+/// For so long a window does not grow beyond what was in use at a loss: at first, and after many.
+const HOLD: u64 = 4_000_000_000;
+const LONGEST_HOLD: u64 = 32_000_000_000;
+
+/// Where answers come late but not too late, a window grows once in 2^28 ns, some 270 ms, and a small one by more of itself:
+/// so the windows of several workers for one backend become more alike.
+const SLOWLY: u32 = 28;
+const STEP: u32 = 4;
 
 /// Turns at the minimum after which a late backend counts as a far one.
 const TURNS_AT_LEAST: u32 = 10;
@@ -77,6 +91,10 @@ pub struct Window {
     delay: u64,
     /// From this size on the window grows slowly.
     knee: u32,
+    /// What was in use at the last loss, until when it bounds the window, and for how long that was.
+    ceiling: u32,
+    ceiling_ends: u64,
+    hold: u64,
     /// No loss is counted against the window before this: what was sent earlier was sent by a larger one.
     forgiven: u64,
     at_least: u32,
@@ -98,6 +116,9 @@ impl Default for Window {
             quiet: u64::MAX,
             delay: 0,
             knee: u32::MAX,
+            ceiling: u32::MAX,
+            ceiling_ends: 0,
+            hold: 0,
             forgiven: 0,
             at_least: 0,
         }
@@ -207,7 +228,6 @@ impl Window {
     fn judge(&mut self, elapsed: u64, now: u64, aim: &Aim) {
         let limit = self.aim(aim);
         let late = self.answers > 0 && self.quiet != u64::MAX && self.shortest > limit;
-        let lost = self.lost >= LOSSES && self.lost > self.answers / 32 && now >= self.forgiven;
         let used = self.answers > 0 && self.peak >= self.size / 4;
         if late && self.size == aim.least {
             self.at_least += 1;
@@ -217,19 +237,58 @@ impl Window {
         if self.at_least >= TURNS_AT_LEAST {
             self.quiet = self.shortest.min(LONGEST_AIM);
         } else if late {
-            let fits = u64::from(self.answers) * limit / elapsed.max(1);
-            let fits = u32::try_from(fits).unwrap_or(u32::MAX);
-            self.shrink(fits.clamp(self.size / 2, self.size), aim);
-        } else if lost {
+            self.shrink(self.fitting(limit, elapsed).clamp(self.size / 2, self.size), aim);
+        } else if self.overflows() && now >= self.forgiven {
             self.forgiven = now.saturating_add(2 * limit + TURN);
-            self.shrink(self.size.min(self.peak.max(1)) / 4 * 3, aim);
-        } else if used && self.size < self.knee {
-            self.resize(self.size.saturating_mul(2).min(self.knee.max(self.size + 1)), aim);
+            self.lose(self.fitting(limit, elapsed), now, aim);
         } else if used {
-            self.resize(self.size.saturating_add(self.size / 16 + 1), aim);
+            self.grow(now, aim);
         } else if self.answers > 0 && self.shortest > self.quiet {
             self.quiet = self.quiet.saturating_add((self.shortest - self.quiet) / 64);
         }
+    }
+
+    /// Queries that are answered within `limit`, by the rate of this turn.
+    fn fitting(&self, limit: u64, elapsed: u64) -> u32 {
+        u32::try_from(u64::from(self.answers) * limit / elapsed.max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the backend lost so many of what it was sent that its buffer must be full. Where the fastest answers are as
+    /// fast as in quiet times nothing waits in it; then it takes more losses to blame it and not the way.
+    fn overflows(&self) -> bool {
+        let queued = self.quiet == u64::MAX || self.shortest > self.quiet + self.quiet / 8 + TURN / 64;
+        let many = if queued { self.answers / 32 } else { self.answers / 2 };
+        self.lost >= LOSSES && self.lost > many
+    }
+
+    fn lose(&mut self, fitting: u32, now: u64, aim: &Aim) {
+        let held = self.size.min(self.peak.max(1));
+        if self.answers == 0 {
+            // It stands still, and that says nothing of its buffer.
+            return self.resize(held / 4 * 3, aim);
+        }
+        let soon = now < self.ceiling_ends.saturating_add(self.hold);
+        self.hold = if soon { (2 * self.hold).min(LONGEST_HOLD) } else { HOLD };
+        self.ceiling_ends = now.saturating_add(self.hold);
+        self.ceiling = held;
+        self.shrink(fitting.clamp(self.size / 4, (held / 4 * 3).max(self.size / 4)), aim);
+    }
+
+    fn grow(&mut self, now: u64, aim: &Aim) {
+        if now >= self.ceiling_ends {
+            self.ceiling = u32::MAX;
+        }
+        let soon = self.quiet == u64::MAX || self.shortest <= self.quiet.saturating_add(aim.target / 2);
+        let size = if soon && self.size < self.knee {
+            self.size.saturating_mul(2).min(self.knee.max(self.size + 1))
+        } else if soon {
+            self.size.saturating_add(self.size / 16 + 1)
+        } else if now >> SLOWLY != self.began >> SLOWLY {
+            self.size.saturating_add(STEP.max(self.size / 32))
+        } else {
+            return;
+        };
+        self.resize(size.min(self.ceiling.max(self.size)), aim);
     }
 
     fn shrink(&mut self, size: u32, aim: &Aim) {

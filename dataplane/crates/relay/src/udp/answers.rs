@@ -104,7 +104,7 @@ impl<M: Memory> UdpRelay<M> {
         self.tally.backend(flow.backend, BackendCount::Answers);
         self.ended(&flow, Outcome::Answered, Seat::Answered(now));
         if !self.pressed {
-            self.admission.note(&self.tally, flow.client.ip(), now);
+            self.admission.note(&self.tally, flow.client.ip(), id, now);
         }
         let length = self.limit_answer(slot, start..end, &flow, now)?;
         let whole = self.answers.whole(slot);
