@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO
 
@@ -30,8 +29,9 @@ from gateway.trial.described import (
 )
 from gateway.trial.difference import Difference
 from gateway.trial.messages import ALONE, Asker, Captured, Described, Message
+from gateway.trial.outcome import Outcome
 from gateway.trial.steps import steps
-from gateway.trial.tally import Tally
+from gateway.trial.tally import Report, Tally
 from gateway.trial.trial import Trial
 from proxy.values import Endpoint
 
@@ -192,32 +192,39 @@ def _many(
 ) -> int:
     tally, difference = Tally(trial), Difference()
     old_tally = Tally(old) if old is not None else None
-    for message in _progress(source, inputs):
-        told = trial.judge(message)
-        outcome = trial.outcome(told)
-        tally.take(message, told, outcome)
-        if old is not None and old_tally is not None:
-            before = old.judge(message)
-            was = old.outcome(before)
-            old_tally.take(message, before, was)
-            difference.take(message, was, outcome)
-    remarks = [] if isinstance(source, Sequence) else source.remarks
+    remarks = []
+    try:
+        for message in _progress(source, inputs):
+            outcome = _count(trial, tally, message)
+            if old is not None and old_tally is not None:
+                difference.take(message, _count(old, old_tally, message), outcome)
+    except KeyboardInterrupt:
+        remarks.append("ended by Ctrl-C: the rest was not read")
+    remarks += [] if isinstance(source, Sequence) else source.remarks
     if not tally.messages:
         raise DescriptionError(f"no message was found; {'; '.join(remarks) or 'the input is empty'}")
-    report = tally.report(remarks)
+    _show(tally.report(remarks), old_tally.report() if old_tally is not None else None, difference, as_json)
+    return difference.count
+
+
+def _count(trial: Trial, tally: Tally, message: Message) -> Outcome:
+    told = trial.judge(message)
+    outcome = trial.outcome(told)
+    tally.take(message, told, outcome)
+    return outcome
+
+
+def _show(report: Report, old: Report | None, difference: Difference, as_json: bool) -> None:
     changes = difference.changes()
     if as_json:
         body = msgspec.to_builtins(report)
-        if old_tally is not None:
-            body |= {"against": old_tally.report(), "changed": difference.count, "changes": changes}
+        if old is not None:
+            body |= {"against": old, "changed": difference.count, "changes": changes}
         click.echo(msgspec.json.encode(body))
-        return difference.count
-    console = _console()
-    if old_tally is None:
-        console.print(report_tables(report))
+    elif old is None:
+        _console().print(report_tables(report))
     else:
-        console.print(difference_table(report, old_tally.report(), changes, difference.count))
-    return difference.count
+        _console().print(difference_table(report, old, changes, difference.count))
 
 
 def _console() -> Console:
@@ -232,20 +239,14 @@ def _progress(source: Captured | Described | Sequence[Message], inputs: Inputs |
     """The messages, with a bar on a terminal that tells how much of the file was read."""
     console = Console(stderr=True)
     if inputs is None or isinstance(source, Sequence) or not console.is_terminal:
-        yield from _checked(source)
+        yield from source
         return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("reading", total=_size(inputs.pcap or inputs.queries))
-        for number, message in enumerate(_checked(source)):
+        for number, message in enumerate(source):
             if number % _STRIDE == 0:
                 bar.update(task, completed=source.offset)
             yield message
-
-
-def _checked(source: Iterable[Message]) -> Iterator[Message]:
-    """Ctrl-C ends the reading; what was read until then is shown."""
-    with contextlib.suppress(KeyboardInterrupt):
-        yield from source
 
 
 def _size(file: BinaryIO | None) -> int | None:

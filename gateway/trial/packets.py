@@ -78,7 +78,8 @@ def _ipv4(data: bytes, begin: int) -> Packet | str:
         return "fragment"
     # Offload leaves 0 in packets that were captured before the card split them.
     end = begin + total if total else len(data)
-    source, local = (socket.inet_ntop(socket.AF_INET, data[begin + at : begin + at + 4]) for at in (12, 16))
+    source = socket.inet_ntop(socket.AF_INET, data[begin + 12 : begin + 16])
+    local = socket.inet_ntop(socket.AF_INET, data[begin + 16 : begin + 20])
     return _transport(data, protocol, begin + size, end, source, local)
 
 
@@ -87,7 +88,8 @@ def _ipv6(data: bytes, begin: int) -> Packet | str:
     place, end = begin + 40, begin + 40 + length
     if len(data) < place:
         return "cut short"
-    source, local = (socket.inet_ntop(socket.AF_INET6, data[begin + at : begin + at + 16]) for at in (8, 24))
+    source = socket.inet_ntop(socket.AF_INET6, data[begin + 8 : begin + 24])
+    local = socket.inet_ntop(socket.AF_INET6, data[begin + 24 : begin + 40])
     for _ in range(_EXTENSIONS_MOST):
         if protocol == _FRAGMENT:
             if struct.unpack_from("!H", data, place + 2)[0] & 0xFFF9:

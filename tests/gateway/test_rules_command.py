@@ -14,13 +14,13 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane import List
+from dataplane import Explanation, List
 from filters.lists import reading
 from filters.settings import FilterList
 from gateway.cli import cli
 from gateway.trial.capture import Capture
 from gateway.trial.described import Form, name_wire
-from gateway.trial.messages import Captured
+from gateway.trial.messages import Captured, Message
 from gateway.trial.steps import steps
 from gateway.trial.tally import Tally
 from gateway.trial.trial import Trial
@@ -376,6 +376,32 @@ def test_damage_in_the_middle_is_an_error_with_its_place(tmp_path: Path) -> None
     result = run(tmp_path, "--pcap", "-", stdin=content + b"\xff" * 16)
     assert result.exit_code == 2
     assert f"byte {len(content)}: a packet of 4294967295 bytes" in result.output
+
+
+def test_a_terminal_sees_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    file = tmp_path / "a.pcap"
+    file.write_bytes(pcap(RAW, [(BEGIN, udp(query("www.example.com")))] * 5000))
+    result = run(tmp_path, "--pcap", file)
+    assert result.exit_code == 0
+    assert "reading" in result.stderr
+    assert "5,000 messages" in result.stdout
+
+
+def test_control_c_shows_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, judged = Trial.judge, []
+
+    def interrupted(trial: Trial, message: Message) -> Explanation:
+        judged.append(message)
+        if len(judged) == 3:
+            raise KeyboardInterrupt
+        return judge(trial, message)
+
+    monkeypatch.setattr(Trial, "judge", interrupted)
+    (tmp_path / "queries").write_text("www.example.com A\n" * 9)
+    body = told(tmp_path, "--queries", tmp_path / "queries")
+    assert body["messages"] == 2
+    assert body["remarks"][0] == "ended by Ctrl-C: the rest was not read"
 
 
 def test_warnings_of_rules_are_shown_by_check_and_here(tmp_path: Path) -> None:
