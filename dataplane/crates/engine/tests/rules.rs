@@ -4,8 +4,8 @@ mod common;
 
 use common::{CLIENT, Engine, SECOND, client, limit, limited, message, name, over_tcp, query};
 use engine::{
-    Action, Client, Condition, ErrorBudget, Key, Now, PolicySpec, Rule, RuleAction, Section, Tlv, TlvValue, Trace,
-    Treatment, Verdict, Window, decide_traced,
+    Action, Client, Condition, ErrorBudget, Key, Now, Passed, PolicySpec, Rule, RuleAction, Section, Tlv, TlvValue,
+    Trace, Treatment, Verdict, Window, decide_traced,
 };
 use wire::{Checks, Reason, Transport};
 
@@ -492,6 +492,14 @@ fn a_limit_is_final_for_what_is_over_it() {
 struct Told(Vec<String>);
 
 impl Trace for Told {
+    fn passed(&mut self, step: Passed) {
+        self.0.push(format!("{step:?}"));
+    }
+
+    fn looked(&mut self, place: usize) {
+        self.0.push(format!("looked {place}"));
+    }
+
     fn rule(&mut self, place: usize, what: &'static str) {
         self.0.push(format!("rule {place} {what}"));
     }
@@ -516,8 +524,11 @@ fn a_trace_says_what_a_decision_came_past() {
         decide_traced(&engine.policy, None, &engine.limits(0), &query("a"), &here(), Now::new(now, 0), &mut trace);
         trace.0
     };
-    assert_eq!(told(1), ["rule 1 tag", "rule 2 under-limit", "rule 3 route"]);
-    assert_eq!(told(2), ["rule 1 tag", "rule 2 over-limit", "rule 3 route", "limit 0"]);
+    let before = ["Source", "WireCheck(None)", "Cookie(None)", "Grants", "Zone(None)", "Lists", "looked 0"];
+    let first = ["looked 1", "rule 1 tag", "looked 2", "rule 2 under-limit", "looked 3", "rule 3 route"];
+    assert_eq!(told(1), [&before[..], &first, &["Rules", "Limits"]].concat());
+    let second = ["looked 1", "rule 1 tag", "looked 2", "rule 2 over-limit", "looked 3", "rule 3 route"];
+    assert_eq!(told(2), [&before[..], &second, &["Rules", "limit 0"]].concat());
 }
 
 #[test]
