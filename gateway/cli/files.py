@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import msgspec
 
 from filters.limits import limit_words
+from filters.settings import FilterSettings
 from gateway.cli.common import FAILED, default_file, json_option, show_problems, show_warnings
 from gateway.config import ConfigError, load
 from gateway.config.starter import starter
@@ -91,7 +93,8 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
         zones = "all zones" if "*" in settings.filters.zones else f"zones {', '.join(settings.filters.zones[:SHOWN])}"
         more = len(settings.filters.zones) - SHOWN
         limits = ", ".join(map(limit_words, settings.filters.rate_limits))
-        summary["filters"] = f"{zones}{f' and {more} more' if more > 0 else ''}; limits: {limits or 'none'}"
+        words = f"{zones}{f' and {more} more' if more > 0 else ''}; limits: {limits or 'none'}"
+        summary["filters"] = "; ".join([words, *_more_filters(settings.filters)])
     for forwarder in settings.forwarders:
         primary = next(primary for primary in settings.primaries if primary.name == forwarder.primary)
         line = f"{forwarder.listen} to {primary.name} ({primary.address}) through {', '.join(primary.tunnels)}"
@@ -102,6 +105,18 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
     token = "with a token" if settings.admin.token is not None else "from loopback, without a token"
     summary["admin"] = f"http://{settings.admin.address} {token}"
     return summary
+
+
+def _more_filters(settings: FilterSettings) -> Iterator[str]:
+    """What else of the filters is configured."""
+    if settings.response_limits is not None:
+        yield f"response limits: {settings.response_limits.rate} a second"
+    if settings.lists:
+        yield f"lists: {', '.join(each.name for each in settings.lists[:SHOWN])}"
+    if settings.rules:
+        yield f"{len(settings.rules)} rule{'s' if len(settings.rules) > 1 else ''}"
+    if settings.cookies.secret is not None:
+        yield "cookies"
 
 
 @click.command(epilog=_INIT_EPILOG)

@@ -52,7 +52,8 @@ def page(top: Top) -> RenderableType:
     sampled = top.sampled
     head = (
         f"{sampled.queries:,.0f} queries/s in {_bytes(sampled.query_bytes)}/s, {sampled.answers:,.0f} answers/s in "
-        f"{_bytes(sampled.answer_bytes)}/s, over {sampled.seconds} s, from {sampled.samples:,} samples"
+        f"{_bytes(sampled.answer_bytes)}/s, over {sampled.seconds} s, from {sampled.samples:,} samples; "
+        "all of it a second"
     )
     parts: list[RenderableType] = [Text(head, style="bold")]
     titles = {"clients": "client", "prefixes": "prefix", "names": "name", "suffixes": "suffix"}
@@ -72,7 +73,7 @@ def page(top: Top) -> RenderableType:
 
 
 def _subjects(title: str, rows: Sequence[Row]) -> Table:
-    columns = (title, "queries/s", "share", "answers/s", "bytes/s", "malformed/s", "nxdomain/s", "blocked/s")
+    columns = (title, "queries", "share", "answers", "bytes", "malformed", "nxdomain", "blocked")
     return _table(
         columns,
         [
@@ -96,9 +97,13 @@ def _shares(title: str, rows: Sequence[Share]) -> Table:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    table = Table(box=None, header_style="bold")
+    """Where it is narrow, subjects and reasons go over several lines; numbers are never cut."""
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 or column in {"subject", "action", "why"} else "right")
+        if column in {"subject", "why"} or (number == 0 and column != "id"):
+            table.add_column(column, overflow="fold", min_width=12)
+        else:
+            table.add_column(column, justify="left" if column == "action" else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(_plain(cell)) for cell in row))
     return table

@@ -15,9 +15,9 @@ import msgspec
 from filters.cookies import secret_bytes
 from filters.errors import FilterError
 from filters.names import zone_wire
-from filters.settings import Cookies, FilterList, FilterSettings
+from filters.settings import Cookies, FilterList, FilterSettings, RateLimit
 from gateway.config.addresses import clashes, doors
-from gateway.config.list_checks import list_faults
+from gateway.config.list_checks import list_faults, written
 from gateway.config.problems import Key, quote, show_key
 from gateway.config.proxy_checks import proxy_checks
 from gateway.config.reader import Fault, Table
@@ -49,6 +49,7 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from proxy_checks(tables)
     yield from _zones(tables)
     yield from list_faults(tables, tree)
+    yield from _prefixes(tables, tree)
     yield from _keys(tables)
     yield from _cookies(tables, tree)
     yield from _admin(tables, tree)
@@ -116,6 +117,19 @@ def _pools(tables: Tables) -> Iterator[Fault]:
     if backends and not any(not table.get("pools") or DEFAULT in table.get("pools") for table in backends.values()):
         right = f'leave pools out of a backend, or add "{DEFAULT}": queries that no rule routes go there'
         yield Fault((*min(backends), "pools"), "no backend in the default pool", right)
+
+
+def _prefixes(tables: Tables, tree: Tree) -> Iterator[Fault]:
+    """A limit that doesn't look at the client has no prefix lengths: written even so, it is not the limit meant."""
+    for key, table in tables.items():
+        if table.kind is not RateLimit or table.get("key") is None:
+            continue
+        parts = table.get("key")
+        if "client-prefix" in (parts if isinstance(parts, tuple) else (parts,)):
+            continue
+        for name in sorted({"prefix_v4", "prefix_v6", "prefixes_v4", "prefixes_v6", "scale"} & written(tree, key)):
+            right = 'add "client-prefix" to the key of the limit, or leave it out'
+            yield Fault((*key, name), "a prefix that has no effect", right)
 
 
 def _items(key: Key, table: Table, name: str) -> Iterator[tuple[Key, Any]]:

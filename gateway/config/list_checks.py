@@ -19,12 +19,12 @@ def list_faults(tables: Mapping[Key, Table], tree: Mapping[str, object]) -> Iter
     """All faults of the lists, but for names that don't exist."""
     for key, table in tables.items():
         if table.kind is FilterList:
-            written = _written(tree, key)
-            yield from _source(key, table, written)
-            yield from _form(key, table, written)
+            given = written(tree, key)
+            yield from _source(key, table, given)
+            yield from _form(key, table, given)
 
 
-def _written(tree: object, key: Key) -> Set[str]:
+def written(tree: object, key: Key) -> Set[str]:
     """The keys of a table as they stand in the file: what is wrong there isn't missing."""
     for part in key:
         tree = tree[part]  # type: ignore[index]  # the key of a table that was read leads to it

@@ -328,6 +328,7 @@ class Supervisor:
         self._events.emit("config.reloaded", {"serial": self.serial, "changed": list(changed), "restarted": restarted})
         if restart:
             self._events.emit("config.restart-needed", {"keys": list(restart)})
+        warnings += tuple(f"list {each.name}: {each.error}" for each in self.lists() if each.error is not None)
         return ReloadReport(ok=True, changed=changed, restart=restart, warnings=warnings, restarted=tuple(restarted))
 
     async def _take(self, settings: GatewaySettings) -> list[str]:

@@ -163,6 +163,22 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
     ("version = 1\nversion = 1\n", "version = 1\n", "", "not TOML", "Cannot overwrite a value"),
     ("version = 1\n[exit\n", "[exit", "", "not TOML", "Expected ']'"),
     ("version = 1\n[exit]\n[exit]\n", "[exit]\n[exit]", "", "not TOML", "Cannot declare"),
+    (
+        INGRESS + '[[filters.rate_limits]]\nkey = ["qname", "zone"]\nrate = 5\nscale = "knot"\n',
+        "scale =",
+        "filters.rate_limits[0].scale",
+        "a prefix that has no effect",
+        'add "client-prefix" to the key',
+    ),
+    (
+        INGRESS
+        + '[[filters.rules]]\nname = "r"\naction = "limit"\n[filters.rules.limit]\nkey = "global"\nrate = 5\n'
+        + "prefix_v4 = 24\n",
+        "prefix_v4",
+        "filters.rules[0].limit.prefix_v4",
+        "a prefix that has no effect",
+        'add "client-prefix" to the key',
+    ),
 ]
 
 

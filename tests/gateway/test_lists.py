@@ -135,3 +135,14 @@ def test_a_worker_that_starts_again_has_the_lists(tmp_path: Path, node: str, doo
         os.kill(old, 9)
         gateway.serving_again("ingress-0", old)
         assert door.ask("bad.example.com").rcode() == NXDOMAIN
+
+
+def test_a_reload_says_which_list_could_not_be_taken(tmp_path: Path, node: str, door: Client) -> None:
+    (tmp_path / "abuse.txt").write_text("bad.example.com\n")
+    with gateway_with(tmp_path, node, door, workers=1) as gateway:
+        gateway.notified("READY=1")
+        (tmp_path / "abuse.txt").write_text("<html>\n")
+        gateway.write(gateway.file.read_text() + 'garbage = "refuse"\n')
+        answer = gateway.post("/reload").json()
+        assert (answer["ok"], answer["warnings"]) == (True, ["list abuse: line 1: no domain name"])
+        assert door.ask("bad.example.com").rcode() == NXDOMAIN, "the last good one stays"
