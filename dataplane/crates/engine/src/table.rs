@@ -172,7 +172,7 @@ impl<'w> Limits<'w> {
         let Some(set) = self.set(key) else { return true };
         for _ in 0..ATTEMPTS {
             let Some(way) = set.find(key) else {
-                if self.claim(set, key, meter.first(units, now), now) {
+                if self.claim_first(set, key, (meter, units), now) {
                     return true;
                 }
                 continue;
@@ -204,6 +204,14 @@ impl<'w> Limits<'w> {
             }
         }
         0
+    }
+
+    /// Claims a way for `key` with its first charge. Never inlined: the compiler would take the arithmetic of that, a
+    /// logarithm for one, out of the loop, and every charge would pay it.
+    #[cold]
+    #[inline(never)]
+    fn claim_first(&self, set: Ways<'_>, key: u64, (meter, units): (&Meter, u64), now: u64) -> bool {
+        self.claim(set, key, meter.first(units, now), now)
     }
 
     /// Claims a way for `key`, whose first charge leads to `time`. False: another worker has just claimed one for it.
