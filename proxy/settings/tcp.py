@@ -10,7 +10,7 @@ from proxy.settings.base import Seconds, Settings
 
 
 class TcpOverload(Settings, frozen=True, kw_only=True):
-    """`[ingress.tcp.overload]`: what holds while the door is nearly full, until a tenth of it is free again below that.
+    """`[ingress.tcp.overload]`: what holds while the door is nearly full, and until ten points below that.
 
     A client prefix that holds a quarter of its connections gets no more of them then, so that the places that are left
     go to others.

@@ -94,7 +94,7 @@ pub struct UdpRelay<M: Memory> {
     admission: Admission,
     /// The windows bound something.
     is_bounded: bool,
-    /// A window was tight at the last look, or none is bounded: nothing is learned of the clients.
+    /// A window was tight since the last look, or none is bounded: nothing is learned of the clients.
     pressed: bool,
     fingerprints: Fingerprints,
     ids: Ids,

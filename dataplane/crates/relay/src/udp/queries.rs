@@ -197,6 +197,7 @@ impl<M: Memory> UdpRelay<M> {
         if !self.backends.at(index).window.is_tight() {
             return Ok(index);
         }
+        self.pressed = true;
         let class = self.admission.class(&self.tally, client, treatment, now);
         let roomy = self.backends.choose(|backend| serves(backend) && backend.window.has_room(class.share()));
         self.admission.admitted[class as usize] += u64::from(roomy.is_some());
