@@ -14,7 +14,7 @@ import pytest
 
 from filters.policy import compile_policy
 from filters.settings import FilterSettings, RateLimit
-from proxy.settings import Backend, IngressSettings, Listener, ProxyIn, ProxyOut
+from proxy.settings import Backend, IngressSettings, Listener, OverloadSettings, ProxyIn, ProxyOut
 from proxy.values import Endpoint, Network
 from tests.ingress.test_udp import Door, query
 from tests.support.backends import UdpBackend, UdpClient, answer_to
@@ -360,3 +360,22 @@ async def test_a_reload_changes_what_is_expected_and_keeps_what_waits(client: Ud
         assert {data for data, _ in client.received} == {spp() + answer_to(query()), answer_to(query())}
     finally:
         opened.close()
+
+
+async def test_under_pressure_the_class_is_that_of_the_client_behind_the_proxy(client: UdpClient) -> None:
+    silent = await UdpBackend(lambda _: []).open()
+    opened = open_door(silent.endpoint, ProxyIn(accept="v2", from_=LOCALHOST))
+    # 64 places, of which 32 are for clients that nobody knows.
+    bounds = OverloadSettings(window_max=64, target=0.5, verified=(Network.parse("198.51.100.0/24"),))
+    settings = msgspec.structs.replace(opened.settings, overload=bounds)
+    opened.ingress.reload(settings, opened.slots, compile_policy(FilterSettings()))
+    stranger, resolver = v2(("203.0.113.7", 4000)), v2(("198.51.100.7", 4000))
+    try:
+        for _ in range(40):
+            client.send(stranger + query(), opened.address)
+        for _ in range(10):
+            client.send(resolver + query(), opened.address)
+        await verdicts(opened, {("forward", "ok"): 42, ("shed", "overload-new"): 8})
+    finally:
+        opened.close()
+        await silent.close()

@@ -187,6 +187,18 @@ async def test_the_connections_of_a_client_are_counted_wherever_they_come_from()
             assert opened.status.closes["connections-per-client"] == 1
 
 
+async def test_the_rate_of_connections_is_that_of_the_client_and_not_of_its_proxy() -> None:
+    async with StreamBackend() as backend:
+        tcp = msgspec.structs.replace(PATIENT, connection_rate=1, connection_burst=1)
+        async with door(behind(ingress_settings(backend.endpoint, tcp=tcp), "v2")) as opened:
+            for last in range(5):
+                await check_answer(opened, first=header("v2", (f"198.51.100.{last}", 1), SERVICE))
+            second = await opened.client()
+            second.transport.write(header("v2", ("198.51.100.4", 2), SERVICE) + framed(query()))
+            await auntil(lambda: second.ended)
+            assert opened.status.closes["connection-rate"] == 1
+
+
 @pytest.mark.parametrize(
     ("version", "begin", "reason"),
     [
