@@ -67,6 +67,9 @@ def main(names: tuple[str, ...], only: tuple[str, ...], quick: bool) -> None:
     results = report.Results(taken, machine.describe(), versions(), pairs, seconds, load, outcomes)
     console.print(report.terminal(results))
     console.print(f"samples: {report.save(results, HERE / 'results').relative_to(HERE.parent)}")
+    if "attack" in chosen and not quick and not any(outcome.error for outcome in outcomes if outcome.name == "attack"):
+        report.write_attacks(HERE.parent / "docs" / "attacks.md", results)
+        console.print("the table of floods written to docs/attacks.md")
     if len(chosen) == len(MEASUREMENTS) and not quick:
         report.write_readme(HERE / "README.md", results)
         console.print("figures written to bench/README.md")

@@ -5,9 +5,11 @@ README.md holds the table between two markers; what stands between them is repla
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 import msgspec
 from rich.table import Table
@@ -106,6 +108,28 @@ def markdown(results: Results) -> str:
     return "\n".join(lines)
 
 
+def attack_table(results: Results) -> str:
+    """How honest clients fared under each flood, ours and theirs side by side: the table of docs/attacks.md."""
+    found: dict[tuple[str, str], dict[str, Figure]] = {}
+    for figure in (figure for outcome in results.outcomes for figure in outcome.figures):
+        if parts := re.fullmatch(r"attack, (.+), (\w+): (.+)", figure.name):
+            found.setdefault((parts[1], parts[2]), {})[parts[3]] = figure
+    rows = []
+    for (name, transport), figures in found.items():
+        lost, slower = figures["without an answer"], figures["p99"]
+        cells = [
+            text
+            for side in ("zonegate", "dnsdist")
+            for text in (
+                f"{100 - median(lost.samples[side]):.2f} %",
+                f"{median(slower.samples[side]):.1f} × quiet" if median(lost.samples[side]) < 1 else "–",
+            )
+        ]
+        rows.append([name, transport, *cells])
+    head = ["flood", "honest clients over", "zonegate answers", "p99", "dnsdist answers", "p99"]
+    return "\n".join([f"Taken on {results.taken:%-d %B %Y}: {results.machine}.", "", *_rows(head, rows)])
+
+
 def write_readme(path: Path, results: Results) -> None:
     """Put the figures between the markers of the file.
 
@@ -113,6 +137,15 @@ def write_readme(path: Path, results: Results) -> None:
         BenchError: the markers are not there.
     """
     path.write_text(between_markers(path.read_text(), markdown(results)))
+
+
+def write_attacks(path: Path, results: Results) -> None:
+    """Put the table of floods between the markers of the file.
+
+    Raises:
+        BenchError: the markers are not there.
+    """
+    path.write_text(between_markers(path.read_text(), attack_table(results)))
 
 
 def between_markers(text: str, figures: str) -> str:

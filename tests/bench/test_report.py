@@ -85,3 +85,17 @@ def test_the_terminal_shows_what_was_met_missed_and_not_measured() -> None:
     text = console.export_text()
     for word in ["met", "missed", "not measured", "≤ 0.60 × dnsdist", "dnsdist is not installed"]:
         assert word in text
+
+
+def test_the_table_of_floods_has_both_sides() -> None:
+    figures = (
+        Figure(
+            "attack, one source, UDP: without an answer", 0.0, "%", 1.0, "", {"zonegate": (0.0,), "dnsdist": (3.5,)}
+        ),
+        Figure("attack, one source, UDP: p99", 1.2, "× quiet", 3.0, "", {"zonegate": (1.2,), "dnsdist": (500.0,)}),
+    )
+    outcomes = (report.Outcome("attack", 1.0, figures), *RESULTS.outcomes)
+    taken = report.Results(RESULTS.taken, "2 cores", {}, 3, 2.5, 0.1, outcomes)
+    table = report.attack_table(taken).splitlines()
+    assert table[0] == "Taken on 20 November 2026: 2 cores."
+    assert table[-1] == "| one source | UDP | 100.00 % | 1.2 × quiet | 96.50 % | – |"
