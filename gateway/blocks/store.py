@@ -24,6 +24,8 @@ from proxy.values import Emit
 
 NAME = "blocks.json"
 LARGEST = 64 << 20
+MOST_NUMBERS = 1 << 53
+"""What JSON carries exactly everywhere."""
 
 
 class _File(Struct, kw_only=True):
@@ -50,9 +52,7 @@ class BlockStore:
             if len(content) > LARGEST:
                 raise ValueError(f"more than {LARGEST} bytes")
             found = msgspec.json.decode(content, type=_File)
-            for block in found.blocks:
-                if parse_subject(block.subject) != (block.kind, block.subject):
-                    raise ValueError(f"{block.subject[:64]!r} is no {block.kind}")
+            _check(found)
         except FileNotFoundError:
             return [], 1
         except (OSError, ValueError, RecursionError, FilterError) as error:
@@ -85,6 +85,26 @@ class BlockStore:
             return False
         self._failing = False
         return True
+
+
+def _check(found: _File) -> None:
+    """What no gateway would have written must not bring one down.
+
+    Raises:
+        ValueError: with what is wrong.
+        FilterError: with what is wrong.
+    """
+    numbers = {block.id for block in found.blocks}
+    subjects = {(block.rule, block.subject) for block in found.blocks}
+    if min(len(numbers), len(subjects)) < len(found.blocks):
+        raise ValueError("a block is there twice")
+    if not all(0 < number < MOST_NUMBERS for number in (*numbers, found.next)):
+        raise ValueError("a number that no block has")
+    for block in found.blocks:
+        if parse_subject(block.subject) != (block.kind, block.subject):
+            raise ValueError(f"{block.subject[:64]!r} is no {block.kind}")
+        if (block.rule is None) != (block.who == "operator") or block.step < 0 or block.hits < 0:
+            raise ValueError(f"the block of {block.subject[:64]!r} can't be")
 
 
 def _sync_directory(path: Path) -> None:

@@ -211,9 +211,21 @@ class BlockTable:
             self._tell("block.escalated", block)
 
     def _expire(self, now: float) -> None:
+        self._follow(now)
         for block in [block for block in self._blocks.values() if block.until is not None and block.until <= now]:
             self._drop(block, "block.expired", "its time is over")
         self._quiet = {key: until for key, until in self._quiet.items() if until > now}
+
+    def _follow(self, now: float) -> None:
+        """A clock that was set back must not make longer what detectors have set, nor what they leave alone."""
+        for block in self._blocks.values():
+            rule = self._rules.get(block.rule) if block.rule is not None else None
+            if rule is not None and block.until is not None and block.until > now + rule.duration:
+                block.until = now + rule.duration
+                block.since, block.stepped = min(block.since, now), min(block.stepped, now)
+        for key, until in self._quiet.items():
+            if key[0] in self._rules:
+                self._quiet[key] = min(until, now + self._rules[key[0]].duration)
 
     # What both use.
 

@@ -242,6 +242,26 @@ def test_rows_have_the_exempt_as_holes() -> None:
     assert names == [(b"\x07example\x03com\x00", "truncate", 2), (b"\x03cdn\x07example\x03com\x00", "pass", 0)]
 
 
+def test_a_clock_that_is_set_back_makes_no_block_of_a_detector_longer() -> None:
+    bench = Bench()
+    bench.find()
+    bench.later(-86_400.0)
+    bench.table.take([])
+    (kept,) = bench.table.list()
+    assert kept.until == bench.now + RULE.duration
+    assert kept.since <= bench.now
+    bench.later(RULE.duration)
+    bench.table.take([])
+    assert bench.actions == []
+    bench.find()
+    bench.table.remove(bench.table.list()[0].id)
+    bench.later(-86_400.0)
+    bench.table.take([])
+    bench.later(RULE.duration)
+    bench.find()
+    assert bench.actions == [RULE.steps[0]], "nor what an operator removed stay away"
+
+
 # The file.
 
 
@@ -279,6 +299,11 @@ GOOD = msgspec.json.encode({"version": 1, "next": 2, "blocks": [msgspec.to_built
         GOOD.replace(b"203.0.113.9/32", b"203.0.113.9/33"),
         GOOD.replace(b"203.0.113.9/32", b"example.com."),
         GOOD.replace(b'"drop"', b'"pass"'),
+        GOOD.replace(b'"id":1', b'"id":-1'),
+        GOOD.replace(b'"next":2', b'"next":99999999999999999999'),
+        GOOD.replace(b'"operator"', b'"detector"'),
+        GOOD.replace(b'"step":0', b'"step":-1'),
+        msgspec.json.encode({"version": 1, "next": 2, "blocks": [msgspec.to_builtins(block(1))] * 2}),
     ],
 )
 def test_a_file_that_is_torn_or_garbage_is_an_event_and_no_more(tmp_path: Path, content: bytes) -> None:
