@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gateway.logs import Logger
 
 _WARNINGS = {
+    "accept-paused",
+    "clients-cut",
     "crashed",
     "descriptors-few",
     "drain-incomplete",
@@ -24,12 +26,21 @@ _WARNINGS = {
     "failed",
     "hung",
     "lines-skipped",
+    "load-failed",
     "not-applicable",
+    "overdue",
+    "proxy-protocol-mismatch",
     "receive-buffer-small",
     "refused",
     "rejected",
     "restart-needed",
+    "save-failed",
+    "scheduling-refused",
+    "tcp-overload-begins",
+    "tunnel-failed",
     "unhealthy",
+    "unreachable",
+    "warning",
 }
 _RENAMED = {"traceback": "exception"}
 """Structlog writes `exception` as the lines that it has."""

@@ -9,7 +9,7 @@ from gateway.errors import GatewayError
 from gateway.settings import AdminSettings
 from proxy.values import Endpoint
 
-_TIMEOUT = 30.0
+_TIMEOUT = 60.0
 _LARGEST = 64 << 20
 
 

@@ -36,11 +36,11 @@ _ATTEMPTS = 3
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Seconds that things may take."""
+    """Seconds that things may take. A large policy takes longest: a process that starts is silent meanwhile."""
 
-    ready: float = 15.0
+    ready: float = 30.0
     silence: float = 15.0
-    reload: float = 20.0
+    reload: float = 40.0
     after_grace: float = 2.0
 
 

@@ -6,16 +6,18 @@ import errno
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 
-from gateway.events import EventSink
+from gateway.events import _WARNINGS, EventSink
 from gateway.logs import configure
 from gateway.settings import LogSettings
 from proxy.values import Secret
+from tests.docs.pages import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +122,21 @@ def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPa
     sink.emit("process.exited", {"process": "ingress-0"})
     logging.getLogger("some.library").error("said")
     assert sink.counts["process.exited"] == 1
+
+
+NEWS = {
+    "backend.healthy", "block.added", "block.escalated", "block.expired", "block.more", "block.removed",
+    "config.reloaded", "gateway.draining", "gateway.ready", "gateway.stopped", "ingress.tcp-overload-ends",
+    "list.fetched", "list.loaded", "tunnel.recovered",
+}  # fmt: skip
+
+
+def test_whatever_went_wrong_is_a_warning() -> None:
+    groups = "backend|blocks?|config|egress|exit|gateway|ingress|list|process|reload|tunnel|worker"
+    names: set[str] = set()
+    for package in ("gateway", "proxy"):
+        for file in (ROOT / package).rglob("*.py"):
+            names.update(re.findall(rf'"((?:{groups})\.[a-z-]+)"', file.read_text()))
+    names -= {"blocks.json", "exit.key", "gateway.cli", "gateway.wiring", "tunnel.url"}  # files, keys and modules
+    assert names >= NEWS
+    assert {name for name in names if name.rpartition(".")[2] not in _WARNINGS} == NEWS
