@@ -18,7 +18,7 @@ use wire::{
 use crate::blocks::{BlockAction, Blocks, Hit};
 use crate::cookies::{Challenge, Cookies, Seen, Shown};
 use crate::counters::Act;
-use crate::limits::{Action, Subject};
+use crate::limits::{Action, Bytes, Subject};
 use crate::lists::{self, Listed};
 use crate::policy::Policy;
 use crate::rules::{Facts, Outcome};
@@ -489,8 +489,12 @@ impl Case<'_> {
         let (client, length, now) = (self.client, self.length, self.now.clock);
         let subject = Subject { client, query, zone, verified, length, now };
         let mut observed = false;
+        if self.policy.limits.is_empty() {
+            return Over { action: None, observed };
+        }
+        let mut bytes = Bytes::new();
         for (place, limit) in self.policy.limits.iter().enumerate() {
-            if limit.is_over(self.limits, &self.policy.zones, &subject) {
+            if limit.is_over(self.limits, &self.policy.zones, &subject, &mut bytes) {
                 let count = self.limits.count_over(limit.slot);
                 trace.over_limit(place);
                 if !limit.observe {

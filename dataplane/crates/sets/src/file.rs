@@ -19,7 +19,7 @@ use crate::prefixes::Counts;
 pub(crate) const HEADER: usize = 128;
 const MAGIC: &[u8; 8] = b"zonelist";
 /// Raised with every change of the format or of the hash.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Where what the checksum covers begins.
 const COVERED: usize = 32;
 

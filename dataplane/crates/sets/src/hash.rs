@@ -30,11 +30,28 @@ pub(crate) fn hash(name: &[u8], seed: u64) -> u64 {
         let word = u128::from_le_bytes(*pair);
         state = fold((word as u64 | CASE) ^ FIRST ^ seed, ((word >> 64) as u64 | CASE) ^ state);
     }
-    let mut last = [0; 16];
-    last[..tail.len()].copy_from_slice(tail);
-    let word = u128::from_le_bytes(last);
-    state = fold((word as u64 | CASE) ^ FIRST ^ seed, ((word >> 64) as u64 | CASE) ^ state);
+    if !tail.is_empty() {
+        let (first, last) = ends(name);
+        state = fold((first | CASE) ^ FIRST ^ seed, (last | CASE) ^ state);
+    }
     fold(state ^ SECOND, SECOND)
+}
+
+/// Two words that hold the last up to 16 bytes of a name that is not empty. They may overlap: so nothing is copied.
+#[inline]
+fn ends(name: &[u8]) -> (u64, u64) {
+    let short = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+    if let Some(last) = name.last_chunk::<16>() {
+        let word = u128::from_le_bytes(*last);
+        (word as u64, (word >> 64) as u64)
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (short(first), short(last))
+    } else {
+        let byte = |at: usize| name.get(at).map_or(0, |&byte| u64::from(byte));
+        (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+    }
 }
 
 /// Goes on with the sum of a file by 16 bytes.

@@ -93,17 +93,23 @@ pub(crate) const fn mask(bits: u8, width: u32) -> u128 {
 const ADDRESS: usize = 8;
 const LONGEST: usize = ADDRESS + 16 + 1 + 1 + 2 + 8 + MAX_NAME;
 
-/// The bytes of a key, ready but for tag and address, which differ from level to level.
+/// The bytes of a key, ready but for tag and address, which differ from level to level. One is used again for all limits
+/// of a message, because to clear it takes longer than to fill it.
 pub(crate) struct Bytes {
     bytes: [u8; LONGEST],
     length: usize,
 }
 
 impl Bytes {
-    /// The values of `key` in `subject`; `None` if it has no question and the key looks at one.
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; LONGEST], length: ADDRESS }
+    }
+
+    /// Takes the values of `key` in `subject`; `None` if it has no question and the key looks at one.
     #[inline]
-    pub(crate) fn of(key: Key, zones: &Zones, subject: &Subject<'_, '_>) -> Option<Self> {
-        let mut bytes = Self { bytes: [0; LONGEST], length: ADDRESS };
+    pub(crate) fn take(&mut self, key: Key, zones: &Zones, subject: &Subject<'_, '_>) -> Option<()> {
+        let bytes = self;
+        bytes.length = ADDRESS;
         if key.has(Key::CLIENT_PREFIX) {
             bytes.length += if subject.client.address.is_ipv4() { 4 } else { 16 };
         }
@@ -125,7 +131,7 @@ impl Bytes {
                 bytes.add_name(question.name);
             }
         }
-        Some(bytes)
+        Some(())
     }
 
     /// An address and a name in lower case, as response limits have them.

@@ -155,9 +155,15 @@ impl Limit {
         Ok(Self { key, share, unit, action, observe, slip, exempt, slot: limit.slot })
     }
 
-    /// Whether `subject` is over this limit. If it is not, its buckets have paid.
+    /// Whether `subject` is over this limit. If it is not, its buckets have paid. What stands in `bytes` does not matter.
     #[inline]
-    pub(crate) fn is_over(&self, limits: &Limits<'_>, zones: &Zones, subject: &Subject<'_, '_>) -> bool {
+    pub(crate) fn is_over(
+        &self,
+        limits: &Limits<'_>,
+        zones: &Zones,
+        subject: &Subject<'_, '_>,
+        bytes: &mut Bytes,
+    ) -> bool {
         let client = subject.client;
         // Truncation asks for proof of the address, and this client has given it.
         if self.action == Action::Truncate && (client.transport.is_stream() || subject.verified) {
@@ -166,15 +172,15 @@ impl Limit {
         if self.exempt.contains(client.address) {
             return false;
         }
-        let Some(mut bytes) = Bytes::of(self.key, zones, subject) else {
+        if bytes.take(self.key, zones, subject).is_none() {
             return false;
-        };
+        }
         let units = match self.unit {
             Unit::Packets => 1,
             Unit::Bytes => subject.length as u64,
         };
         !match &self.share {
-            Share::Prefixes(levels) => levels.charge(limits, &mut bytes, client.address, units, subject.now),
+            Share::Prefixes(levels) => levels.charge(limits, bytes, client.address, units, subject.now),
             Share::All(level) => limits.charge(bytes.at(limits, level), &level.meter, units, subject.now),
         }
     }

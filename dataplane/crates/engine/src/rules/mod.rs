@@ -20,7 +20,7 @@ use wire::{EDE_TEXT_MAX, extended_error};
 pub use condition::{Condition, Section, Tlv, TlvValue, Window};
 
 use crate::decide::Treatment;
-use crate::limits::{Action, Limit, RateLimit, Subject};
+use crate::limits::{Action, Bytes, Limit, RateLimit, Subject};
 use crate::table::Limits;
 use crate::trace::Trace;
 use crate::zones::Zones;
@@ -271,7 +271,7 @@ impl Case<'_, '_, '_> {
         let verified = self.facts.is_verified();
         let subject =
             Subject { client, query: Some(query), zone, verified, length: self.facts.message.len(), now: now.clock };
-        if !limit.is_over(self.limits, self.zones, &subject) {
+        if !limit.is_over(self.limits, self.zones, &subject, &mut Bytes::new()) {
             return (None, "under-limit");
         }
         let count = self.limits.count_rule_over(slot);
