@@ -16,13 +16,14 @@ from rich.markup import escape
 from bench import machine, report
 from bench.errors import BenchError
 from bench.figures import Figure, Run
-from bench.measure import attack, axfr, drop, lists, policy, reload, rss, tcp, udp, wire
+from bench.measure import attack, axfr, drop, lists, policy, reload, rss, tcp, tcp_flood, udp, wire
 from bench.peers.programs import versions
 
 MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
     "udp": udp.measure,
     "tcp": tcp.measure,
     "drop": drop.measure,
+    "tcp-flood": tcp_flood.measure,
     "wire": wire.measure,
     "axfr": axfr.measure,
     "rss": rss.measure,

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from bench.errors import BenchError
 from bench.flood import Flood, main
+from bench.knocks import LENGTH, Knocks, is_refused
 from bench.served import await_served
 from proxy.values import Endpoint
 from tests.support.backends import answer_to
@@ -106,3 +107,40 @@ def test_a_zone_that_never_comes_is_an_error(tmp_path: Path) -> None:
         pytest.raises(BenchError, match="did not serve"),
     ):
         await_served(child, nowhere(), "bench.example", timeout=0.05)
+
+
+def test_knocks_hold_some_connections_and_reset_the_others() -> None:
+    with socket.socket() as target:
+        target.bind(("127.0.0.1", 0))
+        target.listen(4096)
+        connected = Knocks(Endpoint.of(target.getsockname()), 500, 0.2, held=3).run()
+        assert 1 <= connected <= 200
+        target.setblocking(False)
+        for number in range(3 + connected):
+            accepted, source = target.accept()  # BlockingIOError: one less came
+            with accepted:
+                assert (source[0], accepted.recv(16)) == ("127.0.0.3", LENGTH)
+                if number < 3:
+                    assert accepted.recv(1) == b"", "closed at the end"
+                else:
+                    with pytest.raises(ConnectionResetError):
+                        accepted.recv(1)
+        with pytest.raises(BlockingIOError):
+            target.accept()
+
+
+def test_a_door_that_refuses_is_told_from_one_that_waits() -> None:
+    with socket.socket() as target:
+        target.bind(("127.0.0.1", 0))
+        target.listen()
+        endpoint = Endpoint.of(target.getsockname())
+        assert not is_refused(endpoint)
+
+        def refuse() -> None:
+            for _ in range(2):  # the one that was not refused is the first
+                target.accept()[0].close()
+
+        closer = threading.Thread(target=refuse)
+        closer.start()
+        assert is_refused(endpoint)
+        closer.join()
