@@ -21,6 +21,9 @@ from proxy.values import Emit
 
 Version = tuple[int, ...]
 
+_LOOKS_BETWEEN = 60
+"""Looks at a source before an error of the system, such as a full disk, is tried again."""
+
 
 class Outcome(Struct, frozen=True, kw_only=True):
     """What came of building a list: the list, when its file was written, what its source held besides; or else
@@ -46,6 +49,7 @@ class Watched:
         self._emit = emit
         self._built: int | None = None
         self._tried: int | None = None
+        self._rest: int | None = None
         self._seen: Version | None = None
         self._missing = False
         self._recall()
@@ -56,7 +60,7 @@ class Watched:
         if version is None:
             return None
         wanted = stamp(self.settings, version)
-        if wanted in (self._built, self._tried):
+        if wanted == self._built or (wanted == self._tried and not self._tries_again()):
             return None
         if settle and version != self._seen:
             self._seen = version
@@ -79,7 +83,9 @@ class Watched:
         """Take what was built and tell of it; on any error the one before stays. Whether there is a new one."""
         if outcome.built is None:
             error = outcome.error
-            remedy = "mend the source" if isinstance(error, OSError) else 'mend it, or set garbage = "skip"'
+            mend = 'mend it, or set garbage = "skip"'
+            remedy = "make room, or make it readable; it is tried again" if isinstance(error, OSError) else mend
+            self._rest = _LOOKS_BETWEEN if isinstance(error, OSError) else None
             self.fail(error.strerror if isinstance(error, OSError) and error.strerror else str(error), remedy)
             return False
         self._take(outcome.built, outcome.written)
@@ -99,6 +105,13 @@ class Watched:
         stays = "the last good one stays" if self._built is not None else "there is none: it holds nothing"
         fields = {"list": self.settings.name, "source": str(self.source), "error": error}
         self._emit("list.failed", {**fields, "remedy": remedy, "meanwhile": stays})
+
+    def _tries_again(self) -> bool:
+        """A source that was bad stays bad until it changes; a disk that was full may have room again."""
+        if self._rest is None:
+            return False
+        self._rest -= 1
+        return self._rest <= 0
 
     @property
     def is_there(self) -> bool:

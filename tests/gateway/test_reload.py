@@ -166,3 +166,22 @@ def test_all_blocks_that_there_may_be_fit_into_one_message() -> None:
     longest = b"\x3f" + b"x" * 63
     names = [(longest * 3 + b"\x3d" + b"y" * 61 + b"\0", "truncate", 2**53)] * 100_000
     assert len(ipc.encode(ipc.Blocks(serial=1, names=names))) <= ipc.MAX_MESSAGE
+
+
+async def test_a_list_that_found_no_room_is_built_when_there_is(tmp_path: Path) -> None:
+    text = INGRESS.replace("{{admin}}", "127.0.0.1:8053").format(workers=1, port=5300, backend="127.0.0.1:5353")
+    (tmp_path / "abuse.txt").write_text("bad.example.com\n")
+    told: list[str] = []
+    keeper = ListKeeper(state=tmp_path / "state", base=tmp_path, emit=lambda name, _fields: told.append(name))
+    in_the_way = tmp_path / "state" / "lists" / "abuse.new"
+    in_the_way.mkdir(parents=True)
+    (tmp_path / "state").chmod(0o700)
+    in_the_way.parent.chmod(0o700)
+    await keeper.configure(settings(tmp_path, text + LIST).filters.lists)
+    assert (told, keeper.files()) == (["list.failed"], {})
+    in_the_way.rmdir()
+    looks = 0
+    while not await keeper.look():
+        looks += 1
+    assert 10 < looks < 100, "not at every look: each is an event"
+    assert (told, list(keeper.files())) == (["list.failed", "list.loaded"], ["abuse"])
