@@ -6,6 +6,7 @@ import base64
 
 KEY_32 = base64.b64encode(bytes(range(32))).decode()
 COOKIE_KEY = "e5e973e5a6b2a43f48e7dc849e37bfcf"
+OLD_COOKIE_KEY = "445536bcd2513298075a5d379663c962"
 
 INGRESS = """\
 version = 1
@@ -54,6 +55,7 @@ rate = 200
 chaos = "pass"
 [filters.cookies]
 secret = "{COOKIE_KEY}"
+accepted_secrets = ["{OLD_COOKIE_KEY}"]
 [filters.error_budget]
 rate = 10
 
@@ -90,5 +92,5 @@ format = "json"
 level = "warning"
 """
 
-PLANTED = (KEY_32, COOKIE_KEY, "planted-user", "planted-password", "planted-token")
+PLANTED = (KEY_32, COOKIE_KEY, OLD_COOKIE_KEY, "planted-user", "planted-password", "planted-token")
 """Secrets of FULL: none of them may ever be shown."""
