@@ -25,16 +25,27 @@ class Network:
         Raises:
             ValueError: not a prefix, or bits are set behind its length.
         """
-        try:
-            return cls(ipaddress.ip_network(text))
-        except ValueError as error:
-            raise ValueError(f'{error}; write a prefix such as "192.0.2.0/24" or "2001:db8::/32"') from None
+        return cls(parse_prefix(text))
 
     def __str__(self) -> str:
         return str(self.prefix)
 
     def __contains__(self, address: IPAddress) -> bool:
         return address in self.prefix
+
+
+def parse_prefix(text: str) -> IPNetwork:
+    """Read an address or a prefix. An interface (`fe80::1%eth0`) is none: the data plane knows of no interfaces.
+
+    Raises:
+        ValueError: not a prefix, or bits are set behind its length; with what would be right.
+    """
+    try:
+        if "%" in text:
+            raise ValueError(f"{text[:64]!r} names an interface")
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f'{error}; write a prefix such as "192.0.2.0/24" or "2001:db8::/32"') from None
 
 
 _LENGTH = re.compile(r"/?(\d{1,3})(?:\s*x\s*(\d{1,7}))?", re.ASCII)

@@ -13,8 +13,11 @@ import dns.name
 
 from filters.errors import FilterError
 from filters.names import zone_wire
+from filters.values import parse_prefix
 
 Kind = Literal["prefix", "suffix"]
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def show_name(wire: bytes) -> str:
@@ -34,7 +37,12 @@ def parse_subject(text: str) -> tuple[Kind, str]:
     """
     if "/" in text or ":" in text or text.replace(".", "").isdigit():
         try:
-            return "prefix", str(ipaddress.ip_network(text))
+            prefix = parse_prefix(text)
         except ValueError as error:
-            raise FilterError(f'{error}; write a prefix such as "192.0.2.0/24" or "2001:db8::/32"') from None
+            raise FilterError(str(error)) from None
+        if isinstance(prefix, ipaddress.IPv6Network) and prefix.subnet_of(_MAPPED):
+            raise FilterError(
+                f"{prefix} is IPv4 written as IPv6, and no client comes from there; write the IPv4 prefix"
+            )
+        return "prefix", str(prefix)
     return "suffix", show_name(zone_wire(text))

@@ -38,7 +38,9 @@ def exempt_of(settings: GatewaySettings) -> Exempt:
         addresses |= {backend.address.address for backend in settings.ingress.backends}
         addresses |= {listener.address.address for listener in settings.ingress.listeners}
     addresses |= {forwarder.listen.address for forwarder in settings.forwarders}
-    ours = sorted((ipaddress.ip_network(item) for item in addresses if not item.is_unspecified), key=str)
+    # Without the interface that a link-local address may name: clients have none.
+    plain = {str(address).partition("%")[0] for address in addresses if not address.is_unspecified}
+    ours = [ipaddress.ip_network(address) for address in sorted(plain)]
     ours += [proxy for proxy in _proxies(settings) if proxy not in ours]
     blocks = settings.filters.blocks
     return Exempt(

@@ -140,7 +140,8 @@ def _items(key: Key, table: Table, name: str) -> Iterator[tuple[Key, Any]]:
 
 
 def _ports(tables: Tables) -> Iterator[Fault]:
-    """Port 0 is no address: as a door it would be another at each start, and nothing can be sent to it."""
+    """Port 0 is no address: as a door it would be another at each start, and nothing can be sent to it. Nor is one that
+    holds only on an interface."""
     for key, table in tables.items():
         places = [((*key, name), value) for name, value in table.values.items() if isinstance(value, Endpoint)]
         if table.kind is Exit:
@@ -148,6 +149,9 @@ def _ports(tables: Tables) -> Iterator[Fault]:
         for place, value in places:
             if value.port == 0:
                 yield Fault(place, f'"{value}"', "write a port from 1 to 65535")
+            # The data plane knows of no interfaces.
+            if table.kind in {Listener, Backend} and "%" in str(value):
+                yield Fault(place, f'"{value}"', "write an address that needs no interface, not a link-local one")
 
 
 def _loops(tables: Tables) -> Iterator[Fault]:

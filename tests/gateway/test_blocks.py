@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataplane import Blocks
 from filters.detectors import Finding
 from filters.settings import DynamicBlock
 from gateway.blocks.exempt import Exempt, exempt_of
@@ -146,6 +147,8 @@ def test_an_operator_adds_replaces_and_removes_one_at_a_time() -> None:
         (BlockRequest(subject="img.cdn.example.com"), "is exempt"),
         (BlockRequest(subject="192.0.2.1/24"), "has host bits set"),
         (BlockRequest(subject="no name"), "space"),
+        (BlockRequest(subject="fe80::1%eth0"), "names an interface"),
+        (BlockRequest(subject="::ffff:192.0.2.1"), "write the IPv4 prefix"),
         (BlockRequest(subject="192.0.2.1", seconds=0), "more than 0"),
         (BlockRequest(subject="192.0.2.1", seconds=float("nan")), "more than 0"),
     ],
@@ -260,6 +263,27 @@ def test_a_clock_that_is_set_back_makes_no_block_of_a_detector_longer() -> None:
     bench.later(RULE.duration)
     bench.find()
     assert bench.actions == [RULE.steps[0]], "nor what an operator removed stay away"
+
+
+@given(
+    st.one_of(
+        st.ip_addresses().map(str),
+        st.ip_addresses(network="fe80::/10").map(lambda address: f"{address}%eth0"),
+        st.ip_addresses(network="::ffff:0:0/96").map(str),
+        st.builds("{}/{}".format, st.ip_addresses(), st.integers(-1, 130)),
+        st.text(max_size=300),
+        st.sampled_from([".", "0.0.0.0/0", "::/0", "xn--a.example", "a" * 63 + "." + "b" * 63, "\\000.example"]),
+    )
+)
+def test_the_data_plane_takes_whatever_an_operator_may_block(subject: str) -> None:
+    """It would end every worker, again and again, and over restarts too, if it did not."""
+    bench = Bench()
+    try:
+        bench.table.add(BlockRequest(subject=subject))
+    except BlockError:
+        return
+    prefixes, names = rows(bench.table.in_force(), OURS)
+    assert Blocks(prefixes=prefixes, names=names).take_hits() == []
 
 
 # The file.

@@ -164,6 +164,20 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
     ("version = 1\n[exit\n", "[exit", "", "not TOML", "Expected ']'"),
     ("version = 1\n[exit]\n[exit]\n", "[exit]\n[exit]", "", "not TOML", "Cannot declare"),
     (
+        INGRESS + '[[ingress.backends]]\nname = "local"\naddress = "[fe80::1%eth0]:53"\n',
+        "fe80",
+        "ingress.backends[1].address",
+        "[fe80::1%eth0]:53",
+        "needs no interface",
+    ),
+    (
+        INGRESS + '[filters.blocks]\nexempt = ["fe80::1%eth0"]\n',
+        "exempt",
+        "filters.blocks.exempt[0]",
+        "fe80::1%eth0",
+        "names an interface",
+    ),
+    (
         INGRESS + '[[filters.rate_limits]]\nkey = ["qname", "zone"]\nrate = 5\nscale = "knot"\n',
         "scale =",
         "filters.rate_limits[0].scale",
