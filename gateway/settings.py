@@ -23,7 +23,10 @@ class AdminSettings(Settings, frozen=True, kw_only=True):
     """`[admin]`: where operators and monitoring reach the gateway over HTTP."""
 
     address: Annotated[
-        Endpoint, Meta(description="HTTP: /healthz, /readyz, /metrics, /status, /reload; off loopback it takes a token")
+        Endpoint,
+        Meta(
+            description="HTTP: /healthz, /readyz, /metrics, /status, /reload, /blocks, /top; off loopback with a token"
+        ),
     ] = Endpoint.parse("127.0.0.1:8053")
     token: Annotated[
         Secret | None,
