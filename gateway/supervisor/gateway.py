@@ -184,7 +184,11 @@ class Supervisor:
             if self._stop.is_set():
                 return _refusal("the gateway is draining")
             self._notifier.reloading()
-            report = await self._reload()
+            try:
+                report = await self._reload()
+            except Exception as error:  # a fault of our own: whoever asked hears of it, and the log has all
+                self._events.emit("reload.failed", {"error": str(error), "traceback": traceback.format_exc()})
+                report = _refusal(f"an error of the gateway itself: {error}")
             self.last_reload_ok = report.ok
             if not self._stop.is_set():
                 self._notifier.ready(self._summary())

@@ -14,9 +14,12 @@ import dns.rcode
 import pytest
 
 from gateway import ipc
+from gateway.config import load
 from gateway.config.changes import compare
 from gateway.lists.keeper import ListKeeper
 from gateway.lists.watched import Outcome, Watched
+from gateway.supervisor.gateway import Supervisor
+from tests.gateway.configs import INGRESS as INGRESS_TEXT
 from tests.gateway.neighbours import Client, backend
 from tests.gateway.running import Running
 from tests.gateway.test_changes import settings
@@ -185,3 +188,21 @@ async def test_a_list_that_found_no_room_is_built_when_there_is(tmp_path: Path) 
         looks += 1
     assert 10 < looks < 100, "not at every look: each is an event"
     assert (told, list(keeper.files())) == (["list.failed", "list.loaded"], ["abuse"])
+
+
+async def test_a_fault_of_our_own_in_a_reload_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise RuntimeError("a fault")
+
+    file = tmp_path / "zonegate.toml"
+    file.write_text(INGRESS_TEXT)
+    supervisor = Supervisor(load(file), file)
+    monkeypatch.setattr("gateway.supervisor.gateway.read_changes", fail)
+    report = await supervisor.reload()
+    assert not report.ok
+    assert not supervisor.last_reload_ok
+    assert report.problems[0].found == "an error of the gateway itself: a fault"
+    assert "reload.failed" in capsys.readouterr().err
+    assert supervisor.event_counts["reload.failed"] == 1
