@@ -325,10 +325,11 @@ class Policy:
         listener: int = 0,
         tlvs: bytes | None = None,
         server_name: bytes | None = None,
+        blocks: Blocks | None = None,
     ) -> Explanation:
         """As `decide`, with all that is known of a client, and what the decision came past. `unix` counts seconds since
         1970 (`decide` takes it from `now`), `listener` is the place among the listeners, `tlvs` stand as in a PROXY
-        header. Hits of rules are counted in `memory`.
+        header, `blocks` are in force. Hits of rules are counted in `memory`.
 
         Raises:
             ValueError: an address or word that is none of the allowed.

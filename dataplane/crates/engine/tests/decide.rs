@@ -91,6 +91,7 @@ fn an_error_from_port_53_is_not_answered() {
     assert_eq!(engine.says(&with_rcode, &with_port(53), 1), "drop rcode-set");
     assert_eq!(engine.says(&with_rcode, &over_tcp(with_port(53)), 1), "reply rcode-set 1");
     assert_eq!(engine.says(&with_rcode, &with_port(54), 1), "reply rcode-set 1");
+    assert_eq!(engine.says(&with_rcode, &with_port(464), 1), "drop source-port", "no error goes there, whatever it is");
     assert_eq!(engine.says(&message(0, &name("a"), 0, 1), &with_port(53), 1), "reply qtype-zero 1");
 }
 

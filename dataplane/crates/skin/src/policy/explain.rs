@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::Policy;
+use crate::blocks::Blocks;
 use crate::memory::SharedMemory;
 use crate::udp::grants;
 use crate::wire::{reply, transport};
@@ -85,6 +86,7 @@ pub struct Extras<'e> {
     pub server_name: &'e [u8],
     /// Seconds since 1970.
     pub unix: u32,
+    pub blocks: Option<&'e Blocks>,
 }
 
 /// Decides and notes.
@@ -114,7 +116,8 @@ pub fn run<T: Trace>(
     let limits = Layout::read(words).and_then(|layout| layout.limits(words, 0));
     let limits = limits.map_err(|error| PyValueError::new_err(error.to_string()))?;
     let now = Now { clock, unix: extras.unix };
-    let verdict = decide_traced(&policy.inner, None, &limits, message, &client, now, trace);
+    let blocks = extras.blocks.and_then(|blocks| blocks.inner.as_deref());
+    let verdict = decide_traced(&policy.inner, blocks, &limits, message, &client, now, trace);
     let (act, reason) = verdict.cell();
     let (answer, treatment) = match verdict {
         Verdict::Reply { rcode, truncated, echo, .. } => {

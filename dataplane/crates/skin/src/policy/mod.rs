@@ -16,6 +16,7 @@ use wire::{Checks, Reason};
 
 use self::limits::LimitRow;
 use self::responses::ResponseRow;
+use crate::blocks::Blocks;
 use crate::lists::{ListRow, list_spec};
 use crate::memory::SharedMemory;
 use cookies::CookieRow;
@@ -84,7 +85,7 @@ impl Policy {
         Ok(run(self, message, &client, extras, memory, now, &mut ())?.0)
     }
 
-    #[pyo3(signature = (message, client, *, memory, now, unix, listener=0, tlvs=None, server_name=None))]
+    #[pyo3(signature = (message, client, *, memory, now, unix, listener=0, tlvs=None, server_name=None, blocks=None))]
     #[expect(clippy::too_many_arguments, reason = "all by name, as Python gives them")]
     fn explain(
         &self,
@@ -96,10 +97,11 @@ impl Policy {
         listener: u16,
         tlvs: Option<&[u8]>,
         server_name: Option<&[u8]>,
+        blocks: Option<PyRef<'_, Blocks>>,
     ) -> PyResult<Explanation> {
         let mut notes = Notes::default();
         let (tlvs, server_name) = (tlvs.unwrap_or_default(), server_name.unwrap_or_default());
-        let extras = Extras { listener, tlvs, server_name, unix };
+        let extras = Extras { listener, tlvs, server_name, unix, blocks: blocks.as_deref() };
         let (decision, treatment) = run(self, message, &client, extras, memory, now, &mut notes)?;
         Ok(Explanation::new(decision, treatment, notes, self))
     }
