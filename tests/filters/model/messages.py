@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from filters.values import IPAddress
 from tests.filters.model.cookies import server_cookie
 from tests.filters.model.decision import Client
 from tests.filters.model.policies import TYPES_ASKED, V4, V6
+
+T = TypeVar("T")
 
 CLIENT_COOKIE = b"\x24\x64\xc4\xab\xcf\x10\xc9\x57"
 QNAMES = [
@@ -28,7 +31,7 @@ QNAMES = [
 ODD_SOURCES = ["0.1.2.3", "224.0.0.1", "255.255.255.255", "127.0.0.1", "::", "ff02::1", "::ffff:192.0.2.1", "::1"]
 
 
-def rarely(often: object, *odd: object, of: int = 12) -> st.SearchStrategy[object]:
+def rarely(often: T, *odd: T, of: int = 12) -> st.SearchStrategy[T]:
     """Usually one value, now and then another."""
     return st.sampled_from([often] * of + list(odd))
 
@@ -66,7 +69,7 @@ def opts(draw: st.DrawFn, cookie: st.SearchStrategy[bytes]) -> bytes:
     owner = draw(rarely(b"\0", b"\1a\0", b"\xc0\x0c", of=20))
     version, flags = draw(rarely(0, 1, 255)), draw(st.sampled_from([0, 0x8000]))
     size = draw(st.sampled_from([1232, 4096, 512, 0, 511]))
-    return bytes(owner) + struct.pack("!HHBBHH", 41, size, 0, version, flags, len(options)) + options  # type: ignore[call-overload]
+    return bytes(owner) + struct.pack("!HHBBHH", 41, size, 0, version, flags, len(options)) + options
 
 
 @st.composite
@@ -103,7 +106,7 @@ def made(draw: st.DrawFn, cookie: st.SearchStrategy[bytes]) -> bytes:
     """A message put together."""
     opcode = draw(st.sampled_from([0] * 14 + [4, 4, 5, 5, 1, 2, 15]))
     flags = opcode << 11 | draw(st.sampled_from([0x0100, 0, 0x0110, 0x0120, 0x0400, 0x0080, 0x0040, 0x0010]))
-    flags |= draw(rarely(0, 0x8000, 0x0200, 0x0200, 3, 15, of=20))  # type: ignore[operator]
+    flags |= draw(rarely(0, 0x8000, 0x0200, 0x0200, 3, 15, of=20))
     labels = draw(st.sampled_from(QNAMES))
     qtype = draw(st.sampled_from([1] * 6 + [6] * (8 if opcode else 1) + TYPES_ASKED + [0, 41, 249, 250, 253, 254, 128]))
     qclass = draw(rarely(1, 3, 3, 255, 254, 2, of=14))
@@ -116,13 +119,13 @@ def made(draw: st.DrawFn, cookie: st.SearchStrategy[bytes]) -> bytes:
     if draw(st.booleans()) or questions == 0:
         additional.append(draw(opts(cookie)))
     if draw(rarely(False, True, of=9)):
-        additional.insert(draw(rarely(len(additional), 0, of=5)), draw(signatures()))  # type: ignore[call-overload]
+        additional.insert(draw(rarely(len(additional), 0, of=5)), draw(signatures()))
     counts = struct.pack("!HHHH", questions, len(answers), len(authority), len(additional))
     number = draw(st.integers(0, 65535))
     message = (
         struct.pack("!HH", number, flags) + counts + question * questions + b"".join(answers + authority + additional)
-    )  # type: ignore[operator]
-    return message + draw(rarely(b"", b"x", b"\0\0", of=12))  # type: ignore[operator,no-any-return]
+    )
+    return message + draw(rarely(b"", b"x", b"\0\0", of=12))
 
 
 @st.composite

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, NoReturn, overload
+
 from filters.settings.checks import Checks, reason
 from tests.filters.model.message import (
     ANY,
@@ -67,6 +69,10 @@ class Reader:
             self.check_type(read.header.opcode, read.question)
         return read
 
+    @overload
+    def row(self, key: str, *, ends: Literal[True]) -> NoReturn: ...
+    @overload
+    def row(self, key: str) -> None: ...
     def row(self, key: str, *, ends: bool = False) -> None:
         """The message breaks the row `key`; `ends`: what follows can't be read."""
         choice = getattr(self.checks, key)
@@ -218,11 +224,11 @@ class Reader:
         if read.edns.version > 0:
             return
         read.edns.options, is_whole = read_options(data)
-        if not is_whole:
-            self.row("edns_options", ends=True)
         cookie = read.edns.cookie()
         if cookie is not None and not is_cookie(cookie):
             self.row("edns_cookie", ends=True)
+        if not is_whole:
+            self.row("edns_options", ends=True)
 
     def check_edns(self, read: Read) -> None:
         """The version of EDNS, and whether a message without a question asks for a cookie."""
