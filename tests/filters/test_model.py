@@ -23,7 +23,7 @@ from typing import Any
 
 import dns.edns
 import dns.message
-from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import HealthCheck, Phase, event, given, note, settings
 from hypothesis import strategies as st
 
 from dataplane import Blocks, Explanation, List, SharedMemory
@@ -46,6 +46,8 @@ OF_THE_HEADER = {"authority-count"}
 MONDAY = 1_704_067_200
 """2024-01-01 00:00 UTC."""
 MILLISECONDS = [0, 0, 0, 1, 50, 100, 250, 500, 1000, 1700, 5000, 40_000]
+PHASES = [Phase.reuse, Phase.generate, Phase.shrink]
+"""Without the explanation by lines, which traces the whole model and takes minutes."""
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "250"))
 
 
@@ -244,7 +246,7 @@ def run(story: Story) -> None:
         check_same(step, model, expected, got)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(stories())
 def test_the_engine_decides_as_the_model(story: Story) -> None:
     note(str(story))

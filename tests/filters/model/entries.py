@@ -45,7 +45,7 @@ def sources(draw: st.DrawFn, name: str) -> Source:
     found, lines = [], []
     for number, written in enumerate(names):
         mark = draw(st.sampled_from(["", ".", "*."])) if kind == "plain" else ""
-        itself, below = mark != "*.", mark != "" or subdomains
+        itself, below = mark != "*." or subdomains, mark != "" or subdomains
         # What lies below a name, and the name with all below it, can't both be said of one name.
         found.append(NameEntry(zone_labels(written), itself, below, "listed"))
         lines.append({"plain": mark + written, "hosts": f"0.0.0.0 {written}", "csv": f"{number},{written},x"}[kind])
