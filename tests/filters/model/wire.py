@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal, NoReturn, overload
 
 from filters.settings.checks import Checks, reason
@@ -45,7 +46,7 @@ class Reader:
         self.checks = checks
         self.at = 12
         self.countable = True
-        """The first question is the question."""
+        """Records stand behind the first question, which is the only one."""
         self.read: Read | None = None
 
     def check(self) -> Read:
@@ -58,7 +59,7 @@ class Reader:
         try:
             self.check_header(read)
             if not self.countable:
-                raise Broken
+                self.read_first_question(read)
             self.read_question(read)
             self.check_authority(read)
             self.read_records(read)
@@ -127,6 +128,14 @@ class Reader:
         is_ixfr = header.opcode == QUERY and question is not None and question.qtype == IXFR
         if header.opcode != UPDATE and header.counts[2] > (IXFR_AUTHORITY if is_ixfr else 0):
             self.row("authority_count")
+
+    def read_first_question(self, read: Read) -> NoReturn:
+        """That there are several is only observed: the first is the question, if it can be read."""
+        observed = list(read.observed)
+        with contextlib.suppress(Fault, Broken):
+            self.read_question(read)
+        read.observed = observed
+        raise Broken
 
     def read_question(self, read: Read) -> None:
         """QNAME, QTYPE, QCLASS (RFC 1035 section 4.1.2)."""
