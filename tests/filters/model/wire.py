@@ -59,7 +59,7 @@ class Reader:
         try:
             self.check_header(read)
             if not self.countable:
-                self.read_first_question(read)
+                return self.read_first_question(read)
             self.read_question(read)
             self.check_authority(read)
             self.read_records(read)
@@ -129,13 +129,13 @@ class Reader:
         if header.opcode != UPDATE and header.counts[2] > (IXFR_AUTHORITY if is_ixfr else 0):
             self.row("authority_count")
 
-    def read_first_question(self, read: Read) -> NoReturn:
-        """That there are several is only observed: the first is the question, if it can be read."""
+    def read_first_question(self, read: Read) -> Read:
+        """That there are several is only observed: the first is the question, if it can be read, and unjudged."""
         observed = list(read.observed)
         with contextlib.suppress(Fault, Broken):
             self.read_question(read)
         read.observed = observed
-        raise Broken
+        return read
 
     def read_question(self, read: Read) -> None:
         """QNAME, QTYPE, QCLASS (RFC 1035 section 4.1.2)."""
