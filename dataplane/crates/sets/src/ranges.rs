@@ -28,16 +28,33 @@ pub(crate) trait Number: Copy + Ord {
     const ZERO: Self;
     const MAX: Self;
     fn write(self, into: &mut dyn Write) -> io::Result<()>;
-    /// How many of the starts in `block` are not above `self`. `block` is a whole number of starts.
-    fn rank(self, block: &[u8]) -> usize;
+    /// How many of the starts of the block that `memory` begins with are not above `self`.
+    fn rank(self, memory: &[u8]) -> Option<usize>;
     /// The number behind this one, if there is one.
     fn next(self) -> Option<Self>;
     /// The first and the last number whose first `bits` bits are those of `self`.
     fn span(self, bits: u8) -> (Self, Self);
 }
 
+/// Looks at all starts: four at a time.
+#[inline]
+fn count(starts: &[[u8; 4]; FAN], number: u32) -> usize {
+    starts.iter().map(|start| usize::from(u32::from_le_bytes(*start) <= number)).sum()
+}
+
+/// Halves the block, without a branch: for starts of which each takes several instructions.
+#[inline]
+fn bisect(starts: &[[u8; 16]; FAN], number: u128) -> usize {
+    let is_below = |at: usize| usize::from(u128::from_le_bytes(starts[at % FAN]) <= number);
+    let mut rank = 0;
+    for step in [8, 4, 2, 1] {
+        rank += step * is_below(rank + step - 1);
+    }
+    rank + is_below(rank)
+}
+
 macro_rules! number {
-    ($kind:ty) => {
+    ($kind:ty, $rank:path) => {
         impl Number for $kind {
             const BYTES: usize = size_of::<Self>();
             const BITS: u8 = Self::BITS as u8;
@@ -49,9 +66,9 @@ macro_rules! number {
             }
 
             #[inline]
-            fn rank(self, block: &[u8]) -> usize {
-                let (starts, _) = block.as_chunks();
-                starts.iter().map(|start| usize::from(Self::from_le_bytes(*start) <= self)).sum()
+            fn rank(self, memory: &[u8]) -> Option<usize> {
+                let (starts, _) = memory.first_chunk::<{ FAN * size_of::<Self>() }>()?.as_chunks();
+                Some($rank(starts.first_chunk()?, self))
             }
 
             fn next(self) -> Option<Self> {
@@ -66,8 +83,8 @@ macro_rules! number {
     };
 }
 
-number!(u32);
-number!(u128);
+number!(u32, count);
+number!(u128, bisect);
 
 /// Where the parts of the map lie in memory.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +120,7 @@ impl<N: Number> Ranges<N> {
         }
         for &(offset, count) in self.levels.get(..self.depth)?.iter().rev() {
             let start = offset + block * FAN * N::BYTES;
-            let rank = number.rank(memory.get(start..start + FAN * N::BYTES)?);
+            let rank = number.rank(memory.get(start..)?)?;
             // What fills up the last block may equal the largest number.
             block = (block * FAN + rank).min(count).checked_sub(1)?;
         }
