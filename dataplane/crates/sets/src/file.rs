@@ -6,7 +6,7 @@
 //!  32     40              56      60       64        68   72   76        80
 //!  | seed | label counts  | names | places | records | v4 | v6 | prefixes |
 //!  80             96         104       112           120   128
-//!  | stamp        | garbage  | not applicable | 0     | 0   | names, prefixes ...
+//!  | stamp        | garbage  | not applicable | lengths v4, v6 | seed | names, prefixes ...
 //! ```
 //! Numbers are little-endian. The checksum finds accidents; it is no signature, and a forged file that has it right is
 //! read with checked access all the same. The stamp is the builder's: it says which version of which source this is.
@@ -54,6 +54,9 @@ impl Header {
         put(80, &self.stamp.to_le_bytes());
         put(96, &self.garbage.to_le_bytes());
         put(104, &self.not_applicable.to_le_bytes());
+        put(112, &self.prefixes.lengths[0].to_le_bytes());
+        put(116, &self.prefixes.lengths[1].to_le_bytes());
+        put(120, &self.prefixes.seed.to_le_bytes());
         bytes
     }
 
@@ -73,7 +76,13 @@ impl Header {
                 places: u32_at(memory, 60)?,
                 records: u32_at(memory, 64)?,
             },
-            prefixes: Counts { v4: u32_at(memory, 68)?, v6: u32_at(memory, 72)?, entries: u32_at(memory, 76)? },
+            prefixes: Counts {
+                v4: u32_at(memory, 68)?,
+                v6: u32_at(memory, 72)?,
+                entries: u32_at(memory, 76)?,
+                lengths: [u32_at(memory, 112)?, u32_at(memory, 116)?],
+                seed: u64_at(memory, 120)?,
+            },
             stamp: wide(80)?,
             garbage: u64_at(memory, 96)?,
             not_applicable: u64_at(memory, 104)?,

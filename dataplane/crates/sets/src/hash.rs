@@ -16,7 +16,7 @@ pub(crate) fn seed() -> u64 {
 }
 
 #[inline]
-const fn fold(left: u64, right: u64) -> u64 {
+pub(crate) const fn fold(left: u64, right: u64) -> u64 {
     let product = left as u128 * right as u128;
     product as u64 ^ (product >> 64) as u64
 }

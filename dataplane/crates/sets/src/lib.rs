@@ -1,6 +1,6 @@
 //! Sets of prefixes and of names that are built once and looked up per packet, and lists of them in files.
 //!
-//! One entry and a million cost nearly the same: a prefix is found by a few blocks of a static tree, a name by one hash
+//! One entry and a million cost nearly the same: a prefix is found by one hash per length or a few blocks of a static tree, a name by one hash
 //! per label. Both are flat bytes without pointers, read with checked access only, so that the same code serves a set
 //! in memory and a list in a file that was mapped and is not trusted.
 
@@ -15,6 +15,7 @@ mod list;
 mod names;
 mod prefixes;
 mod ranges;
+mod table;
 pub mod text;
 
 pub use builder::{ListBuilder, Report, Why};

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use crate::error::SetError;
+use crate::hash::seed;
 use crate::ranges::{self, Entry, NONE, Number, Ranges};
+use crate::table::{self, Lengths};
 
 /// Prefixes on their way into a set.
 #[derive(Debug, Default)]
@@ -31,21 +33,30 @@ impl PrefixBuilder {
 
     /// Writes the set and says how large its parts are. It lies where `into` stood.
     pub(crate) fn write(self, into: &mut dyn Write) -> io::Result<Counts> {
-        let (mut v4, mut v6) = (self.v4, self.v6);
-        let mut counts = Counts::default();
-        let (starts, values, entries) = ranges::flatten(&mut v4);
-        drop(v4);
-        counts.v4 = count(starts.len())?;
-        counts.entries = count(entries)?;
-        ranges::write(&starts, &values, into)?;
-        drop((starts, values));
-        let (starts, values, entries) = ranges::flatten(&mut v6);
-        drop(v6);
-        counts.v6 = count(starts.len())?;
-        counts.entries = count(entries + counts.entries as usize)?;
-        ranges::write(&starts, &values, into)?;
-        Ok(counts)
+        let seed = seed();
+        let (v4, lengths_v4, entries_v4) = write_family(self.v4, seed, into)?;
+        let (v6, lengths_v6, entries_v6) = write_family(self.v6, seed, into)?;
+        let entries = count(entries_v4 + entries_v6)?;
+        Ok(Counts { v4, v6, entries, lengths: [lengths_v4, lengths_v6], seed })
     }
+}
+
+/// Writes a family as a table, or else as ranges. Returns how many places or ranges there are, the lengths of a table,
+/// and the number of different prefixes.
+fn write_family<N: Number>(
+    mut entries: Vec<Entry<N>>,
+    seed: u64,
+    into: &mut dyn Write,
+) -> io::Result<(u32, Lengths, usize)> {
+    if let Some((memory, lengths, different)) = table::build(&entries, seed) {
+        drop(entries);
+        into.write_all(&memory)?;
+        return Ok((count(memory.len() / (N::BYTES + 8))?, lengths, different));
+    }
+    let (starts, values, different) = ranges::flatten(&mut entries);
+    drop(entries);
+    ranges::write(&starts, &values, into)?;
+    Ok((count(starts.len())?, 0, different))
 }
 
 fn count(number: usize) -> io::Result<u32> {
@@ -60,35 +71,65 @@ fn push<N: Number>(entries: &mut Vec<Entry<N>>, number: N, bits: u8, value: u32)
     Ok(())
 }
 
-/// The sizes of a set: ranges of each family, and the prefixes that were put in.
+/// The sizes of a set: places or ranges of each family, and the prefixes that were put in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub v4: u32,
     pub v6: u32,
     pub entries: u32,
+    /// Of the table of each family; 0 where there are ranges.
+    pub lengths: [Lengths; 2],
+    pub seed: u64,
+}
+
+/// Where the prefixes of one family lie in memory.
+#[derive(Clone, Copy, Debug)]
+enum Family<N> {
+    Ranges(Ranges<N>),
+    Table { start: usize, end: usize, places: u32, lengths: Lengths },
+}
+
+impl<N: Number> Family<N> {
+    fn place(offset: usize, number: u32, lengths: Lengths) -> Option<(Self, usize)> {
+        if lengths == 0 {
+            return Ranges::place(offset, number).map(|(ranges, end)| (Self::Ranges(ranges), end));
+        }
+        let end = offset.checked_add(table::size::<N>(number)?)?;
+        Some((Self::Table { start: offset, end, places: number, lengths }, end))
+    }
+
+    #[inline]
+    fn get(&self, memory: &[u8], seed: u64, number: N) -> Option<u32> {
+        match *self {
+            Self::Table { start, end, places, lengths } => {
+                table::get(memory.get(start..end)?, places, lengths, seed, number)
+            }
+            Self::Ranges(ref ranges) => ranges.get(memory, number),
+        }
+    }
 }
 
 /// Where a set of prefixes lies in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prefixes {
-    v4: Ranges<u32>,
-    v6: Ranges<u128>,
+    v4: Family<u32>,
+    v6: Family<u128>,
     pub(crate) counts: Counts,
 }
 
 impl Prefixes {
     /// A set that begins at `offset`, and where it ends.
     pub(crate) fn place(offset: usize, counts: Counts) -> Option<(Self, usize)> {
-        let (v4, middle) = Ranges::place(offset, counts.v4)?;
-        let (v6, end) = Ranges::place(middle, counts.v6)?;
+        let (v4, middle) = Family::place(offset, counts.v4, counts.lengths[0])?;
+        let (v6, end) = Family::place(middle, counts.v6, counts.lengths[1])?;
         Some((Self { v4, v6, counts }, end))
     }
 
     #[inline]
     pub(crate) fn get(&self, memory: &[u8], address: IpAddr) -> Option<u32> {
         match address {
-            IpAddr::V4(address) => self.v4.get(memory, address.to_bits()),
-            IpAddr::V6(address) => self.v6.get(memory, address.to_bits()),
+            IpAddr::V4(address) => self.v4.get(memory, self.counts.seed, address.to_bits()),
+            IpAddr::V6(address) => self.v6.get(memory, self.counts.seed, address.to_bits()),
         }
     }
 }

@@ -30,6 +30,12 @@ pub(crate) trait Number: Copy + Ord {
     fn write(self, into: &mut dyn Write) -> io::Result<()>;
     /// How many of the starts of the block that `memory` begins with are not above `self`.
     fn rank(self, memory: &[u8]) -> Option<usize>;
+    /// The number that stands at `at`.
+    fn read(memory: &[u8], at: usize) -> Option<Self>;
+    /// Writes it to the beginning of `into`, which is longer.
+    fn put(self, into: &mut [u8]);
+    /// Its lower and its upper half.
+    fn words(self) -> (u64, u64);
     /// The number behind this one, if there is one.
     fn next(self) -> Option<Self>;
     /// The first and the last number whose first `bits` bits are those of `self`.
@@ -71,10 +77,26 @@ macro_rules! number {
                 Some($rank(starts.first_chunk()?, self))
             }
 
+            #[inline]
+            fn read(memory: &[u8], at: usize) -> Option<Self> {
+                memory.get(at..)?.first_chunk().map(|bytes| Self::from_le_bytes(*bytes))
+            }
+
+            fn put(self, into: &mut [u8]) {
+                into[..Self::BYTES].copy_from_slice(&self.to_le_bytes());
+            }
+
+            #[inline]
+            fn words(self) -> (u64, u64) {
+                let all = u128::from(self);
+                (all as u64, (all >> 64) as u64)
+            }
+
             fn next(self) -> Option<Self> {
                 self.checked_add(1)
             }
 
+            #[inline]
             fn span(self, bits: u8) -> (Self, Self) {
                 let rest = Self::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
                 (self & !rest, self | rest)

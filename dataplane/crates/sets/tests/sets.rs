@@ -49,6 +49,28 @@ proptest! {
     ) {
         let set = PrefixSet::new(entries.iter().copied()).expect("all are prefixes");
         let ends = entries.iter().map(|(address, ..)| *address);
+        for address in asked.iter().copied().chain(ends) {
+            prop_assert_eq!(set.get(address), longest(&entries, address), "{}", address);
+            prop_assert_eq!(set.contains(address), longest(&entries, address).is_some());
+        }
+    }
+
+    /// Prefixes of few lengths lie in a hash table.
+    #[test]
+    fn the_longest_of_few_lengths_counts(
+        lengths in proptest::collection::vec((0..=32_u8, 0..=128_u8), 1..=4),
+        entries in proptest::collection::vec((address(), any::<prop::sample::Index>(), 0..9_u32), 0..300),
+        asked in proptest::collection::vec(address(), 1..50),
+    ) {
+        let entries: Vec<_> = entries
+            .into_iter()
+            .map(|(address, length, value)| {
+                let (v4, v6) = lengths[length.index(lengths.len())];
+                (address, if address.is_ipv4() { v4 } else { v6 }, value)
+            })
+            .collect();
+        let set = PrefixSet::new(entries.iter().copied()).expect("all are prefixes");
+        let ends = entries.iter().map(|(address, ..)| *address);
         for address in asked.into_iter().chain(ends) {
             prop_assert_eq!(set.get(address), longest(&entries, address), "{}", address);
             prop_assert_eq!(set.contains(address), longest(&entries, address).is_some());
@@ -57,11 +79,14 @@ proptest! {
 }
 
 #[test]
-fn many_prefixes_are_found_at_every_depth_of_the_tree() {
-    for count in [1_u32, 15, 16, 17, 255, 256, 257, 5000, 100_000] {
+fn many_prefixes_are_found_in_a_table_and_at_every_depth_of_the_tree() {
+    // With so many other lengths there is a tree.
+    let lengths = [4, 5, 6, 7, 8].map(|bits| (IpAddr::from([240, 0, 0, 0]), bits, 0));
+    for (count, others) in [1_u32, 15, 16, 17, 255, 256, 257, 5000, 100_000].into_iter().flat_map(|n| [(n, 0), (n, 5)])
+    {
         let all = (0..count).map(|n| (IpAddr::from((n * 4 + 1).to_be_bytes()), 32, n));
-        let set = PrefixSet::new(all).expect("all are prefixes");
-        assert_eq!(set.len(), count as usize);
+        let set = PrefixSet::new(all.chain(lengths[..others].iter().copied())).expect("all are prefixes");
+        assert_eq!(set.len(), count as usize + others);
         for n in (0..count).step_by(1 + count as usize / 1000).chain([count - 1]) {
             for (number, expected) in [(n * 4, None), (n * 4 + 1, Some(n)), (n * 4 + 2, None)] {
                 assert_eq!(set.get(IpAddr::from(number.to_be_bytes())), expected, "{n} of {count}");
