@@ -6,6 +6,17 @@ their reservoirs, subjects by `MOST_SUBJECTS`, different names by sketches of fi
 
 from filters.detectors.detectors import MOST_SUBJECTS, Detectors
 from filters.detectors.measures import Finding, Measure, measure_of
-from filters.detectors.subjects import Kind, parse_subject, show_name
+from filters.detectors.subjects import Kind, is_canonical, parse_subject, read_name, show_name
 
-__all__ = ["MOST_SUBJECTS", "Detectors", "Finding", "Kind", "Measure", "measure_of", "parse_subject", "show_name"]
+__all__ = [
+    "MOST_SUBJECTS",
+    "Detectors",
+    "Finding",
+    "Kind",
+    "Measure",
+    "is_canonical",
+    "measure_of",
+    "parse_subject",
+    "read_name",
+    "show_name",
+]

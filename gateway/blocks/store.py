@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from filters.detectors import parse_subject
+from filters.detectors import is_canonical
 from filters.errors import FilterError
 from gateway.blocks.values import Block
 from proxy.values import Emit
@@ -101,7 +101,7 @@ def _check(found: _File) -> None:
     if not all(0 < number < MOST_NUMBERS for number in (*numbers, found.next)):
         raise ValueError("a number that no block has")
     for block in found.blocks:
-        if parse_subject(block.subject) != (block.kind, block.subject):
+        if not is_canonical(block.kind, block.subject):
             raise ValueError(f"{block.subject[:64]!r} is no {block.kind}")
         if (block.rule is None) != (block.who == "operator") or block.step < 0 or block.hits < 0:
             raise ValueError(f"the block of {block.subject[:64]!r} can't be")

@@ -19,9 +19,8 @@ import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from filters.detectors import Finding, parse_subject
+from filters.detectors import Finding, parse_subject, read_name
 from filters.errors import FilterError
-from filters.names import zone_wire
 from filters.settings.blocks import DynamicBlock
 from gateway.blocks.exempt import Exempt
 from gateway.blocks.values import Block, BlockError, BlockRequest
@@ -307,7 +306,7 @@ class BlockTable:
     def _is_exempt(self, block: Block) -> bool:
         if block.kind == "prefix":
             return self._exempt.holds_prefix(ipaddress.ip_network(block.subject))
-        return self._exempt.holds_name(zone_wire(block.subject))
+        return self._exempt.holds_name(read_name(block.subject))
 
 
 def _strength(block: Block) -> tuple[int, float]:
@@ -325,7 +324,7 @@ def rows(
             prefix = ipaddress.ip_network(block.subject)
             prefixes.append((str(prefix.network_address), prefix.prefixlen, block.action, block.id))
         else:
-            names.append((zone_wire(block.subject), block.action, block.id))
+            names.append((read_name(block.subject), block.action, block.id))
     if prefixes:
         exempted = (*exempt.ours, *exempt.prefixes)
         prefixes += [(str(prefix.network_address), prefix.prefixlen, "pass", 0) for prefix in exempted]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filters.detectors import MOST_SUBJECTS, Detectors, Finding, parse_subject, show_name
+from filters.detectors import MOST_SUBJECTS, Detectors, Finding, is_canonical, parse_subject, read_name, show_name
 from filters.detectors.detectors import check
 from filters.detectors.window import Counts, Window
 from filters.errors import FilterError
@@ -196,6 +196,8 @@ def test_any_bytes_are_no_findings_and_no_error(batches: list[bytes]) -> None:
         ("Example.COM", ("suffix", "example.com.")),
         (".", ("suffix", ".")),
         ("a\\032b.test", ("suffix", "a\\032b.test.")),
+        ("0/25.2.0.192.in-addr.arpa", ("suffix", "0/25.2.0.192.in-addr.arpa.")),
+        ("4711.", ("suffix", "4711.")),
     ],
 )
 def test_a_subject_is_read_and_shown(text: str, expected: tuple[str, str]) -> None:
@@ -207,6 +209,22 @@ def test_a_subject_is_read_and_shown(text: str, expected: tuple[str, str]) -> No
 def test_what_is_no_subject_is_refused(text: str) -> None:
     with pytest.raises(FilterError):
         parse_subject(text)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=63), max_size=6))
+@example([b"*"])
+@example([b"*", b"example"])
+@example([b"0/25", b"2"])
+@example([b"@"])
+@example([b"fe80::1%eth0"])
+@example([b"\xff" * 63] * 3 + [b"\xfe" * 61])
+def test_whatever_name_a_client_asks_for_can_be_read_again(labels: list[bytes]) -> None:
+    """It may become the subject of a block: one that can't be read would end the gateway, or lose all blocks."""
+    wire = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    if len(wire) <= 255:
+        shown = show_name(wire)
+        assert read_name(shown) == wire.lower()
+        assert is_canonical("suffix", show_name(wire.lower()))
 
 
 def test_a_name_brings_nothing_into_a_terminal() -> None:

@@ -355,6 +355,17 @@ def test_a_disk_that_takes_nothing_is_told_once(tmp_path: Path) -> None:
     assert told == ["blocks.save-failed"]
 
 
+def test_a_detector_may_find_any_name_and_the_file_keeps_it(tmp_path: Path) -> None:
+    bench = Bench(DynamicBlock(name="r", what="random-subdomains", by="suffix", rate=100, ladder=("truncate",)))
+    names = ["*.example.com.", "0/25.2.0.192.in-addr.arpa.", "4711.", "a:b.example.", "\\@.example."]
+    for name in names:
+        found = Finding(rule="r", kind="suffix", subject=name, over=True, times=2.0, mix=0.5, reason="many")
+        bench.table.take([found])
+    assert len(rows(bench.table.in_force(), OURS)[1]) == len(names) + len(OURS.names)
+    store = saved(tmp_path, *bench.table.list())
+    assert {block.subject for block in store.load()[0]} == set(names)
+
+
 # The keeper joins them.
 
 
