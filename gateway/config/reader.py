@@ -158,6 +158,8 @@ def read_scalar(shape: Shape, value: object) -> object:
             return shape.kind.parse(value)
         except ValueError as error:
             raise WrongValueError(cut(hide_user(str(error)), 200)) from None
+    if isinstance(value, str) and "\0" in value:
+        raise WrongValueError("write text without NUL, which no name and no path has")
     if type(value) is not shape.kind or not _within(shape.bounds, value):
         raise WrongValueError(right)
     return value

@@ -171,6 +171,13 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
         "needs no interface",
     ),
     (
+        INGRESS + '[[filters.lists]]\nname = "a"\naction = "drop"\nfile = "a\\u0000b"\n',
+        "file",
+        "filters.lists[0].file",
+        "a",
+        "without NUL",
+    ),
+    (
         INGRESS + '[filters.blocks]\nexempt = ["fe80::1%eth0"]\n',
         "exempt",
         "filters.blocks.exempt[0]",
