@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from dataplane import List
 from filters.lists import reading
 from filters.settings import FilterList
 from gateway.config import Problem
+from gateway.lists.watched import NO_FILE
 
 _LINE = re.compile(r"line (\d+): (.*)")
 
@@ -23,6 +25,8 @@ def check_lists(lists: Sequence[FilterList], config: Path) -> tuple[list[Problem
             continue
         source = config.parent / settings.file
         try:
+            if source.exists() and not source.is_file():
+                raise OSError(errno.EINVAL, NO_FILE)
             _, _, garbage, first, triggers, local = List.build(source, None, reading(settings), 0)
         except OSError as error:
             found = f"{source}: {error.strerror or error}"

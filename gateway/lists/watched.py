@@ -7,6 +7,8 @@ is gone or bad.
 
 from __future__ import annotations
 
+import errno
+import stat
 from pathlib import Path
 
 import msgspec
@@ -20,6 +22,8 @@ from gateway.lists.values import ListState
 from proxy.values import Emit
 
 Version = tuple[int, ...]
+
+NO_FILE = "not a regular file"
 
 _LOOKS_BETWEEN = 60
 """Looks at a source before an error of the system, such as a full disk, is tried again."""
@@ -121,6 +125,8 @@ class Watched:
     def _version(self) -> Version | None:
         try:
             known = self.source.stat()
+            if not stat.S_ISREG(known.st_mode):
+                raise OSError(errno.EINVAL, NO_FILE)  # a pipe would be waited for, maybe for ever
         except OSError as error:
             # What is fetched may not have come yet; the transfer process tells of its failures.
             if not self._missing and not self.settings.is_remote:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
 import threading
@@ -16,6 +17,7 @@ import pytest
 from gateway import ipc
 from gateway.config import load
 from gateway.config.changes import compare
+from gateway.lists.check import check_lists
 from gateway.lists.keeper import ListKeeper
 from gateway.lists.watched import Outcome, Watched
 from gateway.supervisor.gateway import Supervisor
@@ -206,3 +208,17 @@ async def test_a_fault_of_our_own_in_a_reload_is_told(
     assert report.problems[0].found == "an error of the gateway itself: a fault"
     assert "reload.failed" in capsys.readouterr().err
     assert supervisor.event_counts["reload.failed"] == 1
+
+
+async def test_a_list_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    text = INGRESS.replace("{{admin}}", "127.0.0.1:8053").format(workers=1, port=5300, backend="127.0.0.1:5353")
+    os.mkfifo(tmp_path / "abuse.txt")
+    told: list[object] = []
+    keeper = ListKeeper(
+        state=tmp_path / "state", base=tmp_path, emit=lambda _name, fields: told.append(fields["error"])
+    )
+    lists = settings(tmp_path, text + LIST).filters.lists
+    await keeper.configure(lists)
+    assert (told, keeper.files()) == (["not a regular file"], {})
+    problems, _ = check_lists(lists, tmp_path / "zonegate.toml")
+    assert "not a regular file" in problems[0].found
