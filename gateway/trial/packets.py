@@ -70,6 +70,8 @@ def _network(link: int, data: bytes) -> int | str:
 
 
 def _ipv4(data: bytes, begin: int) -> Packet | str:
+    if len(data) < begin + 20:
+        return "cut short"
     head, _, total, _, fragment, _, protocol = struct.unpack_from("!BBHHHBB", data, begin)
     size = (head & 15) * 4
     if size < 20 or (total and total < size):

@@ -25,7 +25,7 @@ from proxy.values import Endpoint
 from tests.ring.gateways import loopback, running
 from tests.support import tunnels
 from tests.support.peers import ChildProcess, require, until
-from tests.support.zones import await_serial, content, parsed
+from tests.support.zones import await_serial, parsed, settled
 
 NODES: tuple[type[NameServer], ...] = (Nsd, Knot, Bind)
 ZONES = [LabZone("plain.example", hosts=3000), LabZone("signed.example", hosts=50, key=new_signing_key())]
@@ -130,7 +130,7 @@ def check_nodes_follow(
             wanted = parsed(text, name)
             for node in nodes:
                 await_serial(node.endpoint, name, number)
-                assert content(node.endpoint, name) == wanted, f"{node.software} holds another {name}"
+                assert settled(node.endpoint, name) == wanted, f"{node.software} holds another {name}"
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["plain", "tsig"])

@@ -5,10 +5,13 @@ Both block; in an async test whose own event loop carries the traffic, call them
 
 from __future__ import annotations
 
+import contextlib
+
 import dns.exception
 import dns.message
 import dns.name
 import dns.query
+import dns.xfr
 import dns.zone
 from dns.rdatatype import RdataType
 from dns.rdtypes.ANY.SOA import SOA
@@ -63,6 +66,19 @@ def content(endpoint: Endpoint, zone: str, key: Key | None = None) -> dns.zone.Z
         query.use_tsig(key.for_dnspython())
     dns.query.inbound_xfr(str(endpoint.address), copy, query, port=endpoint.port, timeout=5.0, lifetime=30.0)
     return copy
+
+
+def settled(endpoint: Endpoint, zone: str) -> dns.zone.Zone:
+    """`content` of a node that may still be taking the zone into use: NSD, for one, refuses transfers for a moment then."""
+
+    def found() -> dns.zone.Zone | None:
+        with contextlib.suppress(dns.xfr.TransferError):
+            return content(endpoint, zone)
+        return None
+
+    whole = until(found, PATIENCE, f"a transfer of {zone} from {endpoint}")
+    assert whole is not None
+    return whole
 
 
 def parsed(text: str, zone: str) -> dns.zone.Zone:
