@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from dataplane import SharedMemory
 from proxy.settings import Backend
 
 # As many as the shared memory has cells for; the settings allow no more backends.
@@ -12,6 +14,13 @@ SLOTS = 64
 LIMIT_SLOTS = 32
 # And for rules.
 RULE_SLOTS = 1024
+
+
+class Seat(NamedTuple):
+    """A worker's place in the shared memory."""
+
+    memory: SharedMemory
+    worker: int
 
 
 class Slots:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from dataplane import Policy, SharedMemory, StreamRelay
+from dataplane import Policy, StreamRelay
 from proxy.ingress.descriptors import is_shortage
 from proxy.ingress.mirrors import MirrorSockets
 from proxy.ingress.overload import overload_row
+from proxy.ingress.slots import Seat
 from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp_clients import ClientConnection
 from proxy.ingress.tcp_doors import TcpDoors
@@ -63,8 +64,7 @@ class TcpIngress:
         settings: IngressSettings,
         slots: Mapping[str, int],
         policy: Policy,
-        memory: SharedMemory,
-        worker: int,
+        seat: Seat,
         on_backend_failure: Callable[[int], None],
         emit: Emit,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -72,7 +72,7 @@ class TcpIngress:
     ) -> None:
         self.clock = clock
         self.emit = emit
-        self.relay = StreamRelay(memory=memory, worker=worker, policy=policy, bounds=_bounds(settings.tcp))
+        self.relay = StreamRelay(memory=seat.memory, worker=seat.worker, policy=policy, bounds=_bounds(settings.tcp))
         self._loop = asyncio.get_running_loop()
         self._on_backend_failure = on_backend_failure
         # By number of the listener: a reload may name them in another order, the sockets stay.

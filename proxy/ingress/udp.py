@@ -7,10 +7,11 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from dataplane import Policy, SharedMemory, UdpRelay
+from dataplane import Policy, UdpRelay
 from proxy.ingress.mirrors import MirrorSockets
 from proxy.ingress.overload import overload_row
 from proxy.ingress.pools import pool_bits, pool_names
+from proxy.ingress.slots import Seat
 from proxy.ingress.sockets import ListenerSocket, open_backend_sockets, receive_buffer
 from proxy.settings import Backend, IngressSettings
 
@@ -27,8 +28,7 @@ class UdpIngress:
         settings: IngressSettings,
         slots: Mapping[str, int],
         policy: Policy,
-        memory: SharedMemory,
-        worker: int,
+        seat: Seat,
         silent: Callable[[int], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -37,8 +37,8 @@ class UdpIngress:
         self._doors: dict[int, int] = {}  # the relay's number of each listener of the settings
         self._backend_sockets = open_backend_sockets(settings)
         self.relay = UdpRelay(
-            memory=memory,
-            worker=worker,
+            memory=seat.memory,
+            worker=seat.worker,
             policy=policy,
             sockets=[(item.fileno(), item.family == socket.AF_INET6) for item in self._backend_sockets],
             flows=settings.udp.flows,

@@ -14,6 +14,7 @@ from proxy.ingress.descriptors import affordable_clients, count_open
 from proxy.ingress.health import HealthMonitor, State
 from proxy.ingress.observation import Observation
 from proxy.ingress.overload import WindowStatus, window_status
+from proxy.ingress.slots import Seat
 from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp import TcpIngress
 from proxy.ingress.udp import TICK, UdpIngress
@@ -72,16 +73,14 @@ class IngressWorker:
         self._sockets = sockets
         self._emit = emit
         self._health = HealthMonitor(settings.health, health_zone, self._health_changed, self._advise)
-        self._udp = UdpIngress(
-            settings=settings, slots=slots, policy=policy, memory=memory, worker=index, silent=self._health.failed
-        )
+        seat = Seat(memory, index)
+        self._udp = UdpIngress(settings=settings, slots=slots, policy=policy, seat=seat, silent=self._health.failed)
         self._base = count_open()
         self._tcp = TcpIngress(
             settings=settings,
             slots=slots,
             policy=policy,
-            memory=memory,
-            worker=index,
+            seat=seat,
             on_backend_failure=self._health.failed,
             emit=emit,
             places=self._places(settings),

@@ -12,7 +12,7 @@ import dns.message
 from dataplane import SharedMemory
 from filters.policy import compile_policy
 from filters.settings import FilterSettings
-from proxy.ingress.slots import Slots
+from proxy.ingress.slots import Seat, Slots
 from proxy.ingress.sockets import close_all, open_listener_sockets
 from proxy.ingress.tcp import TcpIngress, TcpStatus
 from proxy.settings import Backend, Grant, IngressSettings, Listener, TcpSettings
@@ -54,8 +54,7 @@ class Door:
             settings=settings,
             slots=self.slots.assign(settings.backends),
             policy=compile_policy(filters),
-            memory=self.memory,
-            worker=0,
+            seat=Seat(self.memory, 0),
             on_backend_failure=lambda slot: self.failures.update([slot]),
             emit=lambda name, fields: self.events.append((name, fields)),
             clock=self.clock,

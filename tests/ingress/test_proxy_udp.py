@@ -76,7 +76,7 @@ def behind_header(data: bytes) -> list[bytes]:
     return [answer_to(data[16 + int.from_bytes(data[14:16]) :])]
 
 
-async def verdicts(opened: Door, wanted: dict[tuple[str, str], int]) -> None:
+async def expect_verdicts(opened: Door, wanted: dict[tuple[str, str], int]) -> None:
     await auntil(lambda: opened.verdicts().total() == sum(wanted.values()))
     assert opened.verdicts() == wanted
     assert opened.balanced()
@@ -93,7 +93,7 @@ async def test_the_message_behind_the_header_goes_on_and_its_answer_back_to_the_
         assert [data for data, _ in client.received] == [answer_to(query())] * 3
         assert [data[2:] for data, _ in backend.received] == [query()[2:]] * 3
         assert all(where == opened.address for _, where in client.received)
-        await verdicts(opened, {("forward", "ok"): 3})
+        await expect_verdicts(opened, {("forward", "ok"): 3})
     finally:
         opened.close()
 
@@ -110,7 +110,7 @@ async def test_what_is_not_as_the_listener_expects_is_dropped_for_its_reason(
         client.send(b"\r", opened.address)
         client.send(v2()[:-1], opened.address)
         client.send(b"\x22".join([SIGNATURE, v2()[13:]]) + query(), opened.address)
-        await verdicts(
+        await expect_verdicts(
             opened, {("drop", "proxy-source"): 2, ("drop", "proxy-missing"): 2, ("drop", "proxy-malformed"): 2}
         )
         assert backend.received == []
@@ -128,7 +128,7 @@ async def test_filters_see_the_client_and_not_the_proxy(client: UdpClient, backe
         for host in ("198.51.100.7", "198.51.100.7", "192.0.2.7", "224.0.0.1", "127.0.0.1"):
             client.send(v2((host, 4000)) + query(), opened.address)
         client.send(v2((CLIENT[0], 19)) + query(), opened.address)
-        await verdicts(
+        await expect_verdicts(
             opened,
             {
                 ("forward", "ok"): 2,
@@ -174,7 +174,7 @@ async def test_where_no_header_is_required_clients_may_come_themselves(client: U
             sender.send(data, opened.address)
         stranger.send(v2() + query(), opened.address)
         await auntil(lambda: len(client.received) == 2 and len(stranger.received) == 1)
-        await verdicts(opened, {("forward", "ok"): 3, ("drop", "proxy-source"): 1})
+        await expect_verdicts(opened, {("forward", "ok"): 3, ("drop", "proxy-source"): 1})
     finally:
         opened.close()
         await stranger.close()
@@ -195,7 +195,7 @@ async def test_spp_answers_and_replies_carry_the_header_back(client: UdpClient, 
         (refused,) = [data for data, _ in client.received if len(data) <= 80]
         assert refused[:38] == spp()
         assert dns.message.from_wire(refused[38:]).rcode() == dns.rcode.REFUSED
-        await verdicts(opened, {("forward", "ok"): 2, ("reply", "not-served"): 1, ("drop", "proxy-missing"): 1})
+        await expect_verdicts(opened, {("forward", "ok"): 2, ("reply", "not-served"): 1, ("drop", "proxy-missing"): 1})
     finally:
         opened.close()
 
@@ -215,7 +215,9 @@ async def test_spectrum_says_once_who_the_client_is(client: UdpClient, backend: 
             other.send(v2((CLIENT[0], 5000 + number)) + query(), opened.address)
         await auntil(lambda: all(other.received for other in others))
         client.send(query(), opened.address)
-        await verdicts(opened, {("forward", "ok"): 65, ("drop", "proxy-missing"): 2, ("drop", "proxy-session"): 1})
+        await expect_verdicts(
+            opened, {("forward", "ok"): 65, ("drop", "proxy-missing"): 2, ("drop", "proxy-session"): 1}
+        )
         await auntil(lambda: opened.memory.io()["proxy-sessions-evicted"] == 1)
     finally:
         opened.close()
@@ -331,7 +333,7 @@ async def test_a_query_that_the_header_makes_too_long_is_shed(client: UdpClient,
             wire = dns.message.make_query("www.example.com", "A", use_edns=0, options=[padding]).to_wire(max_size=2000)
             assert len(wire) == size
             client.send(wire, opened.address)
-        await verdicts(opened, {("forward", "ok"): 1, ("shed", "proxy-no-room"): 1})
+        await expect_verdicts(opened, {("forward", "ok"): 1, ("shed", "proxy-no-room"): 1})
     finally:
         opened.close()
 
@@ -375,7 +377,7 @@ async def test_under_pressure_the_class_is_that_of_the_client_behind_the_proxy(c
             client.send(stranger + query(), opened.address)
         for _ in range(10):
             client.send(resolver + query(), opened.address)
-        await verdicts(opened, {("forward", "ok"): 42, ("shed", "overload-new"): 8})
+        await expect_verdicts(opened, {("forward", "ok"): 42, ("shed", "overload-new"): 8})
     finally:
         opened.close()
         await silent.close()

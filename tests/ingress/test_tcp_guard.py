@@ -114,6 +114,7 @@ async def test_who_takes_too_much_time_has_to_wait() -> None:
         client.send(query(identity=2))
         opened.clock.forward(61)  # nobody waits for more than a minute
         await auntil(lambda: len(client.received) == 2)
+        assert opened.status.closes["time-limit"] == 0
 
 
 async def test_who_takes_too_much_time_may_be_closed_or_counted() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from dataplane import SharedMemory, StreamRelay, UdpRelay
 from filters.policy import compile_policy
 from filters.settings import FilterSettings
-from proxy.ingress.slots import Slots
+from proxy.ingress.slots import Seat, Slots
 from proxy.ingress.sockets import close_all, open_listener_sockets
 from proxy.ingress.udp import UdpIngress
 from proxy.settings import Backend, IngressSettings, Listener, UdpSettings
@@ -43,8 +43,7 @@ class Door:
             settings=settings,
             slots=self.slots,
             policy=compile_policy(filters),
-            memory=self.memory,
-            worker=0,
+            seat=Seat(self.memory, 0),
             silent=lambda slot: self.silent.update([slot]),
         )
         self.ingress.start(settings, self.sockets[0])
