@@ -21,6 +21,7 @@ from gateway.lab.servers.bind import Bind
 from gateway.lab.servers.roles import Primary as PrimaryRole
 from proxy.egress.fetch.lists import ListFetcher, pause
 from proxy.egress.service import EgressService
+from proxy.egress.tunnel import Tunnel
 from proxy.settings import EgressSettings, Primary
 from proxy.values import Endpoint
 from tests.egress.ring import Events, exit_settings, fresh_endpoint, fresh_key, running, ss_url, tunnel
@@ -188,3 +189,16 @@ async def test_a_response_policy_zone_is_transferred_from_bind_through_ss_server
 def test_a_source_that_is_gone_for_good_is_tried_for_ever() -> None:
     assert [pause(failures, 3600) for failures in (0, 1, 2, 3, 12)] == [3600, 10, 20, 40, 3600]
     assert pause(100_000, 604_800) == 604_800
+
+
+async def test_an_error_that_nobody_foresaw_is_a_failure_and_it_is_tried_again(tmp_path: Path) -> None:
+    def broken(name: str) -> Tunnel:
+        raise KeyError(name)
+
+    events = Events()
+    one = ListFetcher(folder=tmp_path, base=tmp_path, tunnel=broken, emit=events)
+    one.configure([web_list(fresh_endpoint())], [])
+    await auntil(lambda: bool(events.named("list.failed")), what="the failure")
+    assert events.named("list.failed")[0]["error"] == "KeyError: 't'"
+    assert not next(iter(one._tasks.values())).done()
+    one.stop()

@@ -66,9 +66,9 @@ class ListFetcher:
                     if await self._fetch(settings):
                         self._emit("list.fetched", {"list": settings.name})
                 failures = 0
-            except (ProxyError, FetchError, OSError, TimeoutError) as error:
+            except Exception as error:  # whatever comes of what a source sends: it is tried again all the same
                 failures += 1
-                text = str(error) or f"not there within {PATIENCE:g} s"
+                text = f"not there within {PATIENCE:g} s" if isinstance(error, TimeoutError) else _words(error)
                 self._emit("list.failed", {"list": settings.name, "source": source(settings), "error": text})
             wait = pause(failures, settings.refresh)
             # Not all at once, when many gateways were started together.
@@ -110,3 +110,9 @@ def source(settings: FilterList) -> str:
 def pause(failures: int, refresh: float) -> float:
     """Seconds to the next try after so many failures in a row; none is news looked for in time."""
     return min(FIRST_RETRY * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), refresh) if failures else refresh
+
+
+def _words(error: Exception) -> str:
+    """What an error says; one that nobody foresaw says what it is, too."""
+    foreseen = isinstance(error, ProxyError | FetchError | OSError)
+    return str(error) if foreseen and str(error) else f"{type(error).__name__}: {error}"
