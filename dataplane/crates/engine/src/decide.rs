@@ -188,10 +188,10 @@ pub fn decide_traced<'m, T: Trace>(
     verdict
 }
 
-/// The reply to a query that no backend can take: SERVFAIL. Silence would make the client ask again.
+/// Whether nothing that the gateway says itself may go to this client: it would be answered, or reach somebody else.
 #[must_use]
-pub fn decide_shed(query: &Query<'_>, reason: Reason) -> Verdict<'static> {
-    Verdict::Reply { reason, rcode: rcode::SERVFAIL, truncated: false, echo: Echo::of(query) }
+pub fn is_mute(client: &Client<'_>) -> bool {
+    source::check(client, |_| true) != Ok(None) || source::answers_errors(client)
 }
 
 #[inline]

@@ -35,9 +35,7 @@ pub use budget::ErrorBudget;
 pub use cookies::{CookieSecret, CookieSpec, MAX_ACCEPTED, Shown, Unverified};
 pub use counters::{Act, BackendCount, Counters, Io, Totals};
 pub use crowd::{Crowd, Crowded, MOST_OF_PREFIX, Room};
-pub use decide::{
-    Client, CookieDue, Grants, Now, Treatment, Verdict, decide, decide_blocked, decide_shed, decide_traced,
-};
+pub use decide::{Client, CookieDue, Grants, Now, Treatment, Verdict, decide, decide_blocked, decide_traced, is_mute};
 pub use familiar::{Familiar, Standing};
 pub use guard::{Guard, GuardSpec, MOST_TIME};
 pub use layout::{BACKEND_SLOTS, Layout, LayoutError, Memory};

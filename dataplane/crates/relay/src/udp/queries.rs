@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 
-use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide_blocked};
+use engine::{Act, BackendCount, Client, Io, Memory, Now, Treatment, Verdict, decide_blocked, is_mute};
 use wire::proxy::{Protocol, SPP_LENGTH, write_spp};
-use wire::{CookiePlace, Echo, Reason, Transport, rcode, write_reply, write_reply_with};
+use wire::{CookiePlace, Echo, Reason, Transport, opcode, rcode, write_reply, write_reply_with};
 
 use super::flows::{Detour, Flow, Via};
 use super::proxies::Origin;
@@ -131,14 +131,15 @@ impl<M: Memory> UdpRelay<M> {
             Verdict::Forward { query, treatment, .. } => {
                 let question = self.fingerprints.of(query.question.as_ref());
                 let asked = Asked { client_id: query.id, question, treatment };
-                let echo = treatment.echo(&query);
+                let (echo, op) = (treatment.echo(&query), query.opcode);
                 let cookie = query.cookie.filter(|_| treatment.cookie.is_some());
                 match self.add_flow(listener, &place, asked, sockets, now) {
                     Ok(leaving) => {
                         forward = Some(self.make_ready(&place, &treatment, cookie, leaving));
                         (Act::Forward, Reason::Ok)
                     }
-                    Err(reason) => (self.turn_down(&place, echo, reason), reason),
+                    Err(reason) if is_mute(&client) => (Act::Shed, reason),
+                    Err(reason) => (self.turn_down(&place, echo, op, reason), reason),
                 }
             }
         };
@@ -151,10 +152,11 @@ impl<M: Memory> UdpRelay<M> {
     }
 
     /// What becomes of a good query that no backend takes. Without a backend that works, silence would make the client ask again.
-    fn turn_down(&mut self, place: &Place<'_>, echo: Echo, reason: Reason) -> Act {
+    fn turn_down(&mut self, place: &Place<'_>, echo: Echo, op: u8, reason: Reason) -> Act {
         let (code, truncated) = match (reason, self.admission.reply) {
             (Reason::BackendsDown, _) | (Reason::OverloadVerified, ShedReply::Servfail) => (rcode::SERVFAIL, false),
-            (Reason::OverloadVerified, ShedReply::Truncate) => (rcode::NOERROR, true),
+            // To another opcode NOERROR would say that it was done.
+            (Reason::OverloadVerified, ShedReply::Truncate) if op == opcode::QUERY => (rcode::NOERROR, true),
             _ => return Act::Shed,
         };
         let message = &mut self.queries.slot(place.slot)[place.origin.header..];
