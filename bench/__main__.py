@@ -16,7 +16,7 @@ from rich.markup import escape
 from bench import machine, report
 from bench.errors import BenchError
 from bench.figures import Figure, Run
-from bench.measure import attack, axfr, drop, lists, policy, reload, rss, tcp, tcp_flood, udp, wire
+from bench.measure import attack, axfr, criterion, drop, lists, policy, reload, rss, tcp, tcp_flood, udp
 from bench.peers.programs import versions
 
 MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
@@ -24,7 +24,8 @@ MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
     "tcp": tcp.measure,
     "drop": drop.measure,
     "tcp-flood": tcp_flood.measure,
-    "wire": wire.measure,
+    "wire": criterion.wire,
+    "engine": criterion.engine,
     "axfr": axfr.measure,
     "rss": rss.measure,
     "policy": policy.measure,

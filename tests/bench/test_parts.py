@@ -12,7 +12,7 @@ from bench.__main__ import MEASUREMENTS, main
 from bench.errors import BenchError
 from bench.figures import Figure, Run
 from bench.machine import describe, kernel, processor
-from bench.measure.wire import TYPICAL, estimates
+from bench.measure.criterion import TYPICAL, estimates
 from bench.peers.dnsdist import Dnsdist
 from bench.peers.programs import version_in
 from bench.zones import ZONE, large_zone, last_host, names, query_file, small_zone
@@ -68,9 +68,9 @@ def test_machine_facts_name_no_host() -> None:
 def test_estimates_of_criterion_are_read(tmp_path: Path) -> None:
     new = tmp_path / "check_query_edns and cookie" / "new"
     new.mkdir(parents=True)
-    (new / "benchmark.json").write_text(json.dumps({"full_id": TYPICAL}))
+    (new / "benchmark.json").write_text(json.dumps({"full_id": TYPICAL[0]}))
     (new / "estimates.json").write_text(json.dumps({"median": {"point_estimate": 41.5}}))
-    assert estimates(tmp_path) == {TYPICAL: 41.5}
+    assert estimates(tmp_path) == {TYPICAL[0]: 41.5}
     (new / "estimates.json").write_text("{}")
     with pytest.raises(BenchError, match="not a result of criterion"):
         estimates(tmp_path)

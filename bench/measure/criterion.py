@@ -1,4 +1,4 @@
-"""The wire check alone: nanoseconds a message, by criterion (`cargo bench -p wire`)."""
+"""The wire check and the engine alone: nanoseconds a message, by criterion (`cargo bench`)."""
 
 from __future__ import annotations
 
@@ -11,40 +11,53 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.figures import Figure, Run
 
-TARGET = 100.0  # ns
-TYPICAL = "check_query/edns and cookie"  # what resolvers send
+TYPICAL = ("check_query/edns and cookie", 100.0, "a typical query")
+WHOLE = ("decide/50 rules, 100k suffixes, five limits", 450.0, "a whole policy, 1,000 clients")
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "dataplane" / "Cargo.toml"
 PATIENCE = 900  # seconds; the first build may need a while
 
 
-def measure(run: Run) -> list[Figure]:
-    """The typical message against its target, the others for information.
+def wire(run: Run) -> list[Figure]:
+    """The wire check: the typical message against its target, the others for information.
 
     Raises:
         BenchError: cargo is missing or failed, or there is no result of the typical message.
     """
+    return _measure(run, "wire", "check_query", "", TYPICAL)
+
+
+def engine(run: Run) -> list[Figure]:
+    """The decision: with a whole policy against its target, with less for information.
+
+    Raises:
+        BenchError: as `wire`.
+    """
+    return _measure(run, "engine", "decide", "no limit, one|client limit$|five|50 rules|cookies", WHOLE)
+
+
+def _measure(run: Run, crate: str, bench: str, only: str, figure: tuple[str, float, str]) -> list[Figure]:
     cargo = shutil.which("cargo")
     if cargo is None:
         raise BenchError("cargo is not installed")
-    target = run.directory / "wire"
+    results = run.directory / crate
+    command: list[str | Path] = [
+        cargo,
+        "bench",
+        "--locked",
+        "--quiet",
+        "--manifest-path",
+        MANIFEST,
+        "-p",
+        crate,
+        "--bench",
+        bench,
+        "--",
+    ]
     times = ["--warm-up-time", f"{run.seconds / 3:g}", "--measurement-time", f"{run.seconds:g}", "--noplot"]
     done = subprocess.run(
-        [
-            cargo,
-            "bench",
-            "--locked",
-            "--quiet",
-            "--manifest-path",
-            MANIFEST,
-            "-p",
-            "wire",
-            "--bench",
-            "check_query",
-            "--",
-            *times,
-        ],
-        env={**os.environ, "CRITERION_HOME": str(target)},  # results of this run alone
+        [*command, *times, *([only] if only else [])],
+        env={**os.environ, "CRITERION_HOME": str(results)},  # results of this run alone
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -52,12 +65,13 @@ def measure(run: Run) -> list[Figure]:
     )
     if done.returncode:
         raise BenchError(f"cargo bench ended with status {done.returncode}:\n{done.stderr[-2000:]}")
-    found = estimates(target)
-    if TYPICAL not in found:
-        raise BenchError(f"criterion has no result for {TYPICAL!r}, only {sorted(found)}")
+    found = estimates(results)
+    name, target, detail = figure
+    if name not in found:
+        raise BenchError(f"criterion has no result for {name!r}, only {sorted(found)}")
     run.say(", ".join(f"{name}: {value:.1f} ns" for name, value in sorted(found.items())))
-    typical = Figure(f"wire: {TYPICAL}", found.pop(TYPICAL), "ns", TARGET, "a typical query")
-    return [typical, *(Figure(f"wire: {name}", value, "ns") for name, value in sorted(found.items()))]
+    first = Figure(f"{crate}: {name}", found.pop(name), "ns", target, detail)
+    return [first, *(Figure(f"{crate}: {name}", value, "ns") for name, value in sorted(found.items()))]
 
 
 def estimates(directory: Path) -> dict[str, float]:
