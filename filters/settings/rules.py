@@ -65,7 +65,8 @@ class When(Settings, frozen=True, kw_only=True, rename={"not_": "not"}):
         Meta(description="a regular expression that matches anywhere in the name as text, unless anchored by ^ and $"),
     ] = ()
     zone: Annotated[
-        DomainName | tuple[DomainName, ...], Meta(description="a zone of filters.zones that the name lies in")
+        DomainName | tuple[DomainName, ...],
+        Meta(description="the zone of filters.zones that the name lies in, the deepest one"),
     ] = ()
     labels: Annotated[Range | None, Meta(description='labels of the name without the root, such as 5 or "10-"')] = None
     qtype: Annotated[QueryType | tuple[QueryType, ...], Meta(description="type asked for, such as AAAA or TYPE65")] = ()

@@ -56,14 +56,14 @@ class Client:
 
 @dataclass
 class Verdict:
-    """What becomes of a message, and what it came past. `slips`: a drop in its place is as good."""
+    """What becomes of a message, and what it came past. `slips`: a drop for this reason is as good."""
 
     verdict: str
     reason: str
     rcode: int = 0
     truncated: bool = False
     ede: tuple[int, str] | None = None
-    slips: bool = False
+    slips: str | None = None
     rules: Outcome = field(default_factory=Outcome)
     over_limits: list[int] = field(default_factory=list)
     read: Read | None = None
@@ -110,7 +110,7 @@ class Model:
         else:
             verdict = Verdict("forward", "ok")
         if verdict.verdict == "reply" and case.mute is not None:
-            verdict = Verdict("drop", case.mute)
+            verdict = Verdict("drop", case.mute, slips=verdict.slips)
         verdict.rules, verdict.over_limits, verdict.read = case.outcome, case.over_limits, case.reader.read
         verdict.shown = case.shown
         return verdict
@@ -208,7 +208,7 @@ class Case:
 
     def see_cookie(self) -> None:
         read = self.reader.read
-        cookie = read.edns.cookie() if read is not None and read.edns is not None else None
+        cookie = read.cookie() if read is not None else None
         if cookie is not None and not is_cookie(cookie):
             cookie = None
         self.shown = cookies.shown(self.settings.cookies, cookie, self.client.address, self.unix)
@@ -293,7 +293,7 @@ class Case:
             size=len(self.message),
             unix=self.unix,
             shown=self.shown,
-            zones=self.model.zones,
+            zone=self.zone,
             lists=self.model.lists,
         )
         asker = self.asker(read)
@@ -355,7 +355,7 @@ class Case:
         elif settings.unverified == "badcookie" and self.shown != "none" and not read.signed:
             decided = reply("cookie-required", BADCOOKIE)
         if decided is not None:
-            decided.verdict.slips = settings.slip > 1
+            decided.verdict.slips = "cookie-required" if settings.slip > 1 else None
             raise decided
 
 

@@ -16,8 +16,10 @@ KNOT = {
     4: ((32, 1), (24, 32), (20, 256), (18, 768)),
     6: ((128, 1), (64, 2), (56, 3), (48, 4), (32, 64)),
 }
-CLOSE = 0.03
-"""So near to its bound a decaying load is not compared: the engine's exponential is a table."""
+NOTHING = 1 / 16
+"""A decaying load below this counts as nothing."""
+CLOSE = 0.01
+"""So near to its bound a decaying load is not compared: where floats round is nobody's promise."""
 FINE = Fraction(1, 10**5)
 """The same for buckets: the engine keeps times in steps."""
 
@@ -44,10 +46,18 @@ class Meter:
     buckets: dict[object, Bucket] = field(default_factory=dict)
 
     def debt(self, key: object, now: int) -> Fraction | float:
+        """What has not come back.
+
+        Raises:
+            Unsure: too near to nothing to say.
+        """
         bucket = self.buckets.setdefault(key, Bucket(then=now))
         passed = Fraction(now - bucket.then, SECOND)
         if self.decays:
-            return float(bucket.debt) * math.exp(-float(passed) * self.rate / self.burst)
+            load = float(bucket.debt) * math.exp(-float(passed) * self.rate / self.burst)
+            if abs(load - NOTHING) < CLOSE * NOTHING:
+                raise Unsure
+            return load if load > NOTHING else 0.0
         return max(Fraction(0), bucket.debt - passed * self.rate)
 
     def has_room(self, key: object, cost: int, now: int) -> bool:

@@ -70,8 +70,14 @@ class Read:
     edns: Edns | None = None
     signed: bool = False
     trailing: bool = False
+    is_whole: bool = True
+    """The records were read to their end."""
     observed: list[str] = field(default_factory=list)
     """Rows that the message breaks and that are only observed, in order."""
+
+    def cookie(self) -> bytes | None:
+        """The first COOKIE. What was not read whole shows none: nothing in it may be changed."""
+        return self.edns.cookie() if self.edns is not None and self.is_whole else None
 
 
 @dataclass

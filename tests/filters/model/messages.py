@@ -13,6 +13,7 @@ from filters.values import IPAddress
 from tests.filters.model.cookies import server_cookie
 from tests.filters.model.decision import Client
 from tests.filters.model.policies import TYPES_ASKED, V4, V6
+from tests.filters.model.wire import is_cookie
 
 T = TypeVar("T")
 
@@ -129,6 +130,20 @@ def made(draw: st.DrawFn, cookie: st.SearchStrategy[bytes]) -> bytes:
 
 
 @st.composite
+def sane(draw: st.DrawFn, cookie: st.SearchStrategy[bytes]) -> bytes:
+    """A query that gets past the wire check, so that the steps behind it have enough to do."""
+    labels, qtype = draw(st.sampled_from(QNAMES)), draw(st.sampled_from([1, 1, 1, 28, 6, 65]))
+    additional = draw(st.sampled_from([b"", b"cookie"]))
+    if additional:
+        value = draw(cookie.filter(is_cookie))
+        option = struct.pack("!HH", 10, len(value)) + value
+        additional = b"\0" + struct.pack("!HHIH", 41, 1232, 0, len(option)) + option
+    counts = struct.pack("!HHHH", 1, 0, 0, 1 if additional else 0)
+    head = struct.pack("!HH", draw(st.integers(0, 65535)), draw(st.sampled_from([0x0100, 0, 0x0120])))
+    return head + counts + wire_name(labels) + struct.pack("!HH", qtype, 1) + additional
+
+
+@st.composite
 def mutated(draw: st.DrawFn, cookie: st.SearchStrategy[bytes]) -> bytes:
     """One with bytes changed, cut out or put in, or the end cut off."""
     wire = bytearray(draw(made(cookie)))
@@ -159,8 +174,14 @@ def long_names(draw: st.DrawFn) -> bytes:
 def messages(cookies: Cookies, address: str, unix: int) -> st.SearchStrategy[bytes]:
     """Any message."""
     cookie = cookie_values(cookies, ipaddress.ip_address(address), unix)
-    kinds = {"made": made(cookie), "mutated": mutated(cookie), "long": long_names(), "raw": st.binary(max_size=40)}
-    often = ["made"] * 14 + ["mutated"] * 8 + ["long", "raw"]
+    kinds = {
+        "sane": sane(cookie),
+        "made": made(cookie),
+        "mutated": mutated(cookie),
+        "long": long_names(),
+        "raw": st.binary(max_size=40),
+    }
+    often = ["sane"] * 16 + ["made"] * 8 + ["mutated"] * 6 + ["long", "raw"]
     return st.sampled_from(often).flatmap(kinds.__getitem__)
 
 

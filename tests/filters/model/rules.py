@@ -32,7 +32,7 @@ class Facts:
     size: int
     unix: int
     shown: str
-    zones: list[Name]
+    zone: Name | None
     lists: dict[str, Entries]
     tags: set[str] = field(default_factory=set)
 
@@ -162,7 +162,7 @@ def question_holds(when: When, facts: Facts) -> Iterable[bool]:
     if when.qname_list != ():
         yield name is not None and any(facts.lists[wanted].has_name(name) for wanted in several(when.qname_list))
     if when.zone != ():
-        yield name is not None and any(in_zone(name, labels_of(zone)) for zone in several(when.zone))
+        yield facts.zone is not None and facts.zone in [labels_of(zone) for zone in several(when.zone)]
     if when.labels is not None:
         yield name is not None and in_range(len(name), when.labels)
     if when.qtype != ():

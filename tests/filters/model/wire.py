@@ -61,13 +61,19 @@ class Reader:
             if not self.countable:
                 return self.read_first_question(read)
             self.read_question(read)
-            self.check_authority(read)
-            self.read_records(read)
-            self.check_edns(read)
         except Broken:
-            pass  # The question may have been read before.
+            return read
+        self.check_authority(read)
+        try:
+            self.read_records(read)
+        except Broken:
+            read.is_whole = False
+        if read.edns is not None and read.edns.version > 0:
+            self.row("edns_version")
         if read.question is not None:
             self.check_type(read.header.opcode, read.question)
+        elif read.cookie() is None:
+            self.row("question_count")
         return read
 
     @overload
@@ -106,7 +112,9 @@ class Reader:
         """Flags, opcode and counts."""
         header, opcode = read.header, read.header.opcode
         if opcode not in {QUERY, NOTIFY, UPDATE}:
-            self.row("opcode", ends=True)
+            self.row("opcode")
+            self.countable = False
+            return
         if header.flags & 0x0200:
             self.row("tc_bit")
         if header.rcode != 0:
@@ -233,28 +241,21 @@ class Reader:
         if read.edns.version > 0:
             return
         read.edns.options, is_whole = read_options(data)
-        cookie = read.edns.cookie()
+        cookie = read.cookie()
         if cookie is not None and not is_cookie(cookie):
             self.row("edns_cookie", ends=True)
         if not is_whole:
             self.row("edns_options", ends=True)
 
-    def check_edns(self, read: Read) -> None:
-        """The version of EDNS, and whether a message without a question asks for a cookie."""
-        if read.edns is not None and read.edns.version > 0:
-            self.row("edns_version", ends=True)
-        if read.question is None and (read.edns is None or read.edns.cookie() is None):
-            self.row("question_count", ends=True)
-
     def check_type(self, opcode: int, question: Question) -> None:
         """What may be asked for, and in which class."""
         qtype, qclass = question.qtype, question.qclass
         udp = not is_stream(self.transport)
-        if opcode == UPDATE:
+        if qtype == 0:
+            self.row("qtype_zero")
+        elif opcode == UPDATE:
             if qtype != SOA:
                 self.row("update_zone_type")
-        elif qtype == 0:
-            self.row("qtype_zero")
         elif qtype in {OPT, TSIG} or (opcode == NOTIFY and (128 <= qtype <= 255)):
             self.row("qtype_meta")
         elif qtype == TKEY:
@@ -264,9 +265,9 @@ class Reader:
         elif qtype == ANY and udp:
             self.row("any_over_udp")
         if qclass == CH:
-            if opcode != QUERY and self.checks.chaos == "pass":
-                raise Fault("chaos-refused", "refuse")
             self.row("chaos")
+            if opcode != QUERY:
+                raise Fault("chaos-refused", "refuse")
         elif qclass != IN:
             self.row("other_class")
 

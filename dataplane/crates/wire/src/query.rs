@@ -253,8 +253,15 @@ fn check_meaning(question: &Question<'_>, op: u8, transport: Transport, judge: &
     }
     match question.qclass {
         class::IN => Ok(()),
-        class::CHAOS if op == opcode::QUERY => judge.fault(Reason::ChaosRefused),
-        class::CHAOS => Err((Reason::ChaosRefused, Reaction::Reply { rcode: rcode::REFUSED, truncated: false })),
+        class::CHAOS => {
+            judge.fault(Reason::ChaosRefused)?;
+            // It can be let pass in a QUERY only.
+            if op == opcode::QUERY {
+                Ok(())
+            } else {
+                Err((Reason::ChaosRefused, Reaction::Reply { rcode: rcode::REFUSED, truncated: false }))
+            }
+        }
         _ => judge.fault(Reason::ClassRefused),
     }
 }

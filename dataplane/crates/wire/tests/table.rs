@@ -248,6 +248,8 @@ fn rows_14_and_15_types_and_classes() {
     assert_eq!(outcome(&class(3).bytes(), UDP, &chaos), ("ok", Reason::Ok));
     let notify_chaos = class(3).flags(opcode(4));
     assert_eq!(outcome(&notify_chaos.bytes(), UDP, &chaos), ("refused", Reason::ChaosRefused));
+    let silent = choosing(Reason::ChaosRefused, "drop");
+    assert_eq!(outcome(&notify_chaos.bytes(), UDP, &silent), ("drop", Reason::ChaosRefused), "the choice is for all");
     let refuse_any = choosing(Reason::AnyOverUdp, "refuse");
     assert_eq!(outcome(&Message::query(255).bytes(), UDP, &refuse_any), ("refused", Reason::AnyOverUdp));
     let pass_any = choosing(Reason::AnyOverUdp, "pass");
