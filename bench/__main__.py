@@ -46,7 +46,8 @@ Name = click.Choice(list(MEASUREMENTS))
 @click.argument("names", nargs=-1, type=Name)
 @click.option("--only", multiple=True, type=Name, help="Measure this alone; may be given more than once.")
 @click.option("--quick", is_flag=True, help="One pair of one second: does it work? The numbers mean little.")
-def main(names: tuple[str, ...], only: tuple[str, ...], quick: bool) -> None:
+@click.option("--pairs", default=FULL[0], show_default=True, type=click.IntRange(1, 20), help="Turns of each side.")
+def main(names: tuple[str, ...], only: tuple[str, ...], quick: bool, pairs: int) -> None:
     """Measure zonegate side by side with dnsdist and NSD, on loopback.
 
     Without NAMES everything is measured, which takes some minutes and wants a quiet machine; the figures are then
@@ -57,7 +58,7 @@ def main(names: tuple[str, ...], only: tuple[str, ...], quick: bool) -> None:
     if not console.is_terminal:
         console = Console(width=WIDTH)
     chosen = [name for name in MEASUREMENTS if name in {*names, *only}] or list(MEASUREMENTS)
-    pairs, seconds = QUICK if quick else FULL
+    pairs, seconds = QUICK if quick else (pairs, FULL[1])
     taken = datetime.now(UTC)
     load = os.getloadavg()[0]
     if load > QUIET:

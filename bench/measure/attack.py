@@ -36,7 +36,7 @@ from proxy.values import Endpoint
 FLOOD = 10 * NODE_CAPACITY
 RATES = {"udp": 500, "tcp": 300}  # of the honest clients
 LONGEST = 6.0  # seconds of one attack at least: a detector needs its window
-MOST_PAIRS = 3  # turns of each side: an attack takes long
+MOST_PAIRS = 2  # turns of each side: an attack takes long
 SHARE_TARGET = 1.0  # per cent of the honest queries that may stay without an answer
 SLOWER_TARGET = 3.0  # × quiet
 REPOSITORY = Path(__file__).parents[2]

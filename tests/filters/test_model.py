@@ -224,7 +224,7 @@ def check_reply(step: Step, model: Model, expected: Verdict, reply: bytes) -> No
     assert not given, "other options"
 
 
-def run(story: Story) -> None:
+def check_story(story: Story) -> None:
     """Put the story to both.
 
     Raises:
@@ -250,7 +250,7 @@ def run(story: Story) -> None:
 @given(stories())
 def test_the_engine_decides_as_the_model(story: Story) -> None:
     note(str(story))
-    run(story)
+    check_story(story)
 
 
 def test_the_hash_of_the_cookies_is_that_of_the_rfc() -> None:
