@@ -132,6 +132,9 @@ fn zones_share_by_zone() {
 fn limits_with_equal_numbers_have_buckets_of_their_own() {
     let twice = vec![limit(CLIENT, 1, 3, Action::Drop), limit(CLIENT, 1, 3, Action::Drop)];
     assert_eq!(Engine::new(limited(twice)).forwarded(&query("a"), &client("198.51.100.7"), 1, 9), 3);
+    let mut half_alike = vec![limit(CLIENT, 1, 3, Action::Drop), limit(CLIENT, 1, 3, Action::Drop)];
+    half_alike[1].prefixes_v6 = vec![(64, 1)];
+    assert_eq!(Engine::new(limited(half_alike)).forwarded(&query("a"), &client("198.51.100.7"), 1, 9), 3, "of IPv4");
 }
 
 #[test]

@@ -93,11 +93,11 @@ impl Default for RateLimit {
 }
 
 impl RateLimit {
-    /// Whether another one would have the same buckets but for its ordinal.
+    /// Whether another one could have some of the same buckets but for its ordinal. One prefix length in common is
+    /// enough, so they are not compared.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let numbers = |limit: &Self| (limit.key, limit.rate, limit.burst, limit.unit, limit.algorithm);
-        let lengths = |limit: &'_ Self| [limit.prefixes_v4.clone(), limit.prefixes_v6.clone()];
-        numbers(self) == numbers(other) && (!self.key.has(Key::CLIENT_PREFIX) || lengths(self) == lengths(other))
+        numbers(self) == numbers(other)
     }
 }
 
