@@ -144,12 +144,13 @@ def dnsdist_whole(names: Path) -> str:
             "OrRule({QTypeRule(DNSQType.TXT), QTypeRule(DNSQType.ANY)})}), DropAction())",
             f'addAction(AndRule({{QNameRule("victim{number}.bench.example"), TCPRule(false)}}), DropAction())',
         ]
+    # MaxQPSRule matches what is within the rate, MaxQPSIPRule what is over it.
     limits = [
         f"addAction(MaxQPSIPRule({UNREACHED}, 32, 64), DropAction())",
         f"addAction(MaxQPSIPRule({UNREACHED}, 24, 56), DropAction())",
-        f'addAction(AndRule({{makeRule("bench.example"), MaxQPSRule({UNREACHED})}}), DropAction())',
-        f"addAction(AndRule({{QTypeRule(DNSQType.A), MaxQPSRule({UNREACHED})}}), DropAction())",
-        f"addAction(MaxQPSRule({UNREACHED}), DropAction())",
+        f'addAction(AndRule({{makeRule("bench.example"), NotRule(MaxQPSRule({UNREACHED}))}}), DropAction())',
+        f"addAction(AndRule({{QTypeRule(DNSQType.A), NotRule(MaxQPSRule({UNREACHED}))}}), DropAction())",
+        f"addAction(NotRule(MaxQPSRule({UNREACHED})), DropAction())",
     ]
     return "\n".join(
         [
