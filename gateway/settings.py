@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from filters.settings import FilterSettings
-from proxy.settings import EgressSettings, Exit, Forwarder, IngressSettings, Primary, Tunnel
+from proxy.settings import EgressSettings, Exit, Forwarder, IngressSettings, Primary, TsigKey, Tunnel
 from proxy.values import Endpoint, Secret
 
 
@@ -58,6 +58,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     ingress: IngressSettings | None = None
     filters: FilterSettings = FilterSettings()
     tunnels: tuple[Tunnel, ...] = ()
+    tsig_keys: tuple[TsigKey, ...] = ()
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
     exit: Exit | None = None
@@ -71,5 +72,10 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         if not self.forwarders and self.exit is None and not lists:
             return None
         return EgressSettings(
-            tunnels=self.tunnels, primaries=self.primaries, forwarders=self.forwarders, exit=self.exit, lists=lists
+            tunnels=self.tunnels,
+            tsig_keys=self.tsig_keys,
+            primaries=self.primaries,
+            forwarders=self.forwarders,
+            exit=self.exit,
+            lists=lists,
         )

@@ -7,32 +7,27 @@ written: a tunnel with a wrong URL still exists.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
 from filters.cookies import secret_bytes
 from filters.errors import FilterError
 from filters.names import zone_wire
-from filters.settings import Cookies, FilterList, FilterSettings, RateLimit
+from filters.settings import Cookies, FilterSettings, RateLimit
 from gateway.config.addresses import clashes, doors
+from gateway.config.egress_checks import egress_faults
 from gateway.config.list_checks import list_faults, written
 from gateway.config.problems import Key, quote, show_key
 from gateway.config.proxy_checks import proxy_checks
 from gateway.config.reader import Fault, Table
+from gateway.config.tables import Tables, Tree, items, named
 from gateway.settings import AdminSettings
 from proxy.ingress.pools import DEFAULT, MOST_POOLS
-from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, Tunnel
+from proxy.settings import Backend, Exit, Forwarder, Health, Listener
 from proxy.values import Endpoint
 
 _TOKEN = re.compile(r"[!-~]{1,1024}")
-
-Tree = Mapping[str, object]
-Tables = dict[Key, Table]
-
-_QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
-"""What an error quotes of a URL: of a malformed one, any part may be the password."""
 
 
 def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
@@ -41,7 +36,7 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
         tables = {**tables, ("admin",): Table(AdminSettings, msgspec.structs.asdict(AdminSettings()))}
     yield from _roles(tree)
     yield from _unique(tree)
-    yield from _references(tables, tree)
+    yield from egress_faults(tables, tree)
     yield from _ports(tables)
     yield from clashes(doors(tables))
     yield from _loops(tables)
@@ -50,7 +45,6 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from _zones(tables)
     yield from list_faults(tables, tree)
     yield from _prefixes(tables, tree)
-    yield from _keys(tables)
     yield from _cookies(tables, tree)
     yield from _admin(tables, tree)
 
@@ -60,53 +54,20 @@ def _roles(tree: Tree) -> Iterator[Fault]:
         yield Fault((), "nothing to run", "configure [ingress], [[forwarders]] or [exit]")
 
 
-def _named(tree: Tree, *path: str) -> Iterator[tuple[Key, str]]:
-    """Names of an array of tables as written, with the key of each."""
-    found: object = tree
-    for part in path:
-        found = found.get(part) if isinstance(found, dict) else None
-    for index, table in enumerate(found if isinstance(found, list) else []):
-        name = table.get("name") if isinstance(table, dict) else None
-        if isinstance(name, str):
-            yield (*path, index, "name"), name
-
-
 def _unique(tree: Tree) -> Iterator[Fault]:
     for path in (
         ("tunnels",),
+        ("tsig_keys",),
         ("primaries",),
         ("ingress", "backends"),
         ("filters", "rate_limits"),
         ("filters", "lists"),
     ):
         first: dict[str, Key] = {}
-        for key, name in _named(tree, *path):
+        for key, name in named(tree, *path):
             if name in first:
                 yield Fault(key, quote(name), f"names are unique, and {show_key(first[name])} has this one")
             first.setdefault(name, key)
-
-
-def _references(tables: Tables, tree: Tree) -> Iterator[Fault]:
-    tunnels = {name for _, name in _named(tree, "tunnels")}
-    primaries = {name for _, name in _named(tree, "primaries")}
-    for key, table in tables.items():
-        if table.kind is FilterList and table.get("primary") is not None:
-            yield from _exists((*key, "primary"), table.get("primary"), primaries, "[[primaries]]")
-        if table.kind is Primary or table.kind is FilterList:
-            seen: set[str] = set()
-            for item, name in _items(key, table, "tunnels"):
-                yield from _exists(item, name, tunnels, "[[tunnels]]")
-                if name in seen:
-                    yield Fault(item, quote(name), "a tunnel is named once")
-                seen.add(name)
-        elif table.kind is Forwarder and table.get("primary") is not None:
-            yield from _exists((*key, "primary"), table.get("primary"), primaries, "[[primaries]]")
-
-
-def _exists(key: Key, name: str, names: set[str], where: str) -> Iterator[Fault]:
-    if name not in names:
-        known = f"known names: {', '.join(sorted(names))}" if names else "there is none"
-        yield Fault(key, quote(name), f"name one of the {where}; {known}")
 
 
 def _pools(tables: Tables) -> Iterator[Fault]:
@@ -132,20 +93,13 @@ def _prefixes(tables: Tables, tree: Tree) -> Iterator[Fault]:
             yield Fault((*key, name), "a prefix that has no effect", right)
 
 
-def _items(key: Key, table: Table, name: str) -> Iterator[tuple[Key, Any]]:
-    """The items of an array that were right, with the key of each."""
-    for index, item in enumerate(table.get(name) or ()):
-        if item is not None:
-            yield (*key, name, index), item
-
-
 def _ports(tables: Tables) -> Iterator[Fault]:
     """Port 0 is no address: as a door it would be another at each start, and nothing can be sent to it. Nor is one that
     holds only on an interface."""
     for key, table in tables.items():
         places = [((*key, name), value) for name, value in table.values.items() if isinstance(value, Endpoint)]
         if table.kind is Exit:
-            places += _items(key, table, "allow")
+            places += items(key, table, "allow")
         for place, value in places:
             if value.port == 0:
                 yield Fault(place, f'"{value}"', "write a port from 1 to 65535")
@@ -167,7 +121,7 @@ def _zones(tables: Tables) -> Iterator[Fault]:
     for key, table in tables.items():
         named: list[tuple[Key, str]] = []
         if table.kind is FilterSettings or table.kind is Forwarder:
-            named += _items(key, table, "zones")
+            named += items(key, table, "zones")
         elif table.kind is Health and table.get("zone") is not None:
             named.append(((*key, "zone"), table.get("zone")))
         for place, zone in named:
@@ -179,31 +133,11 @@ def _zones(tables: Tables) -> Iterator[Fault]:
                 yield Fault(place, quote(zone), str(error))
 
 
-def _keys(tables: Tables) -> Iterator[Fault]:
-    """Tunnel URLs and the exit's key, which only the protocols can judge. What was found is never shown."""
-    # Imported here, because the ciphers are slow to load and a gateway without tunnels needs none.
-    for key, table in tables.items():
-        if table.kind is Tunnel and table.get("url") is not None:
-            from proxy.protocol.tunnel_urls import parse_tunnel_url
-
-            try:
-                parse_tunnel_url(table.get("url").reveal())
-            except ValueError as error:
-                yield Fault((*key, "url"), "a URL that is no tunnel", _QUOTED.sub("that part", str(error)))
-        elif table.kind is Exit and table.get("key") is not None and table.get("method") is not None:
-            from proxy.protocol.methods import find_method
-
-            try:
-                find_method(table.get("method")).key_from_text(table.get("key").reveal())
-            except ValueError as error:
-                yield Fault((*key, "key"), "a key that doesn't fit exit.method", str(error))
-
-
 def _cookies(tables: Tables, tree: Tree) -> Iterator[Fault]:
     for key, table in tables.items():
         if table.kind is not Cookies:
             continue
-        places = list(_items(key, table, "accepted_secrets"))
+        places = list(items(key, table, "accepted_secrets"))
         if table.get("secret") is not None:
             places.insert(0, ((*key, "secret"), table.get("secret")))
         for place, secret in places:

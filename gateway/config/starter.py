@@ -15,7 +15,19 @@ from msgspec import Struct
 from filters.settings import BlockSettings, Cookies, DynamicBlock, FilterList, RateLimit, ResponseLimits, Rule
 from gateway.config.schema import Field, Shape, fields
 from gateway.settings import AdminSettings, GatewaySettings
-from proxy.settings import Backend, Exit, Forwarder, Health, Listener, Primary, ProxyIn, ProxyOut, TcpSettings, Tunnel
+from proxy.settings import (
+    Backend,
+    Exit,
+    Forwarder,
+    Health,
+    Listener,
+    Primary,
+    ProxyIn,
+    ProxyOut,
+    TcpSettings,
+    TsigKey,
+    Tunnel,
+)
 
 _HEAD = """\
 # zonegate: configuration
@@ -78,7 +90,8 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "url": '{ env = "ZONEGATE_TUNNEL_FRA" }',
         "exit_addresses": '["192.0.2.9/32"]',
     },
-    Primary: {"name": '"customer-a"', "address": '"203.0.113.5:53"', "tunnels": '["fra"]'},
+    TsigKey: {"name": '"customer-a"', "secret": '{ file = "customer-a.tsig" }'},
+    Primary: {"name": '"customer-a"', "address": '"203.0.113.5:53"', "tunnels": '["fra"]', "tsig_key": '"customer-a"'},
     Forwarder: {"listen": '"127.0.0.1:5301"', "primary": '"customer-a"', "zones": '["example.com"]'},
     Exit: {
         "listen": '"0.0.0.0:8388"',

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
 from proxy.egress.tunnel import Tunnel
 from proxy.protocol.transfer_queries import TransferGate
@@ -21,6 +22,7 @@ class ForwarderPlan:
 
     settings: Forwarder
     gate: TransferGate
+    primary: PrimaryServer
     route: Route
 
     def allows(self, address: IPAddress) -> bool:
@@ -48,5 +50,8 @@ def compile_forwarder(
         raise ValueError(f"primary {primary.name}: there is no tunnel {missing[0]!r}")
     way = [tunnels[name] for name in primary.tunnels]
     return ForwarderPlan(
-        forwarder, TransferGate(forwarder.zones), Route(primary.name, primary.address, way, emit, clock)
+        forwarder,
+        TransferGate(forwarder.zones),
+        PrimaryServer(primary.name, primary.address),
+        Route(primary.name, primary.address, way, emit, clock),
     )

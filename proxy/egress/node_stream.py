@@ -208,7 +208,7 @@ class NodeStream(asyncio.Protocol):
             self._began = self._loop.time()
             try:
                 async with asyncio.timeout(patience):
-                    await tunnel.open_stream(route.target, leg, first)
+                    await self._plan.primary.open_stream(tunnel, leg, first)
                     self._send_kept()
                     await asyncio.shield(leg.answered)
             except TimeoutError:

@@ -1,15 +1,20 @@
-"""Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[primaries]]`, `[[forwarders]]`, `[exit]`.
+"""Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[tsig_keys]]`, `[[primaries]]`, `[[forwarders]]`, `[exit]`.
 
 The classes are the schema: `gateway.config` reads the TOML by their fields, bounds and descriptions. Times are in
 seconds.
 """
 
 from proxy.settings.base import Name, Seconds, Settings
-from proxy.settings.egress import EgressSettings, Exit, Forwarder, Primary, Tunnel
+from proxy.settings.egress import EgressSettings
+from proxy.settings.exit import Exit
+from proxy.settings.forwarders import Forwarder
 from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, Listener, UdpSettings
+from proxy.settings.keys import TsigAlgorithm, TsigKey
 from proxy.settings.overload import OverloadSettings
+from proxy.settings.primaries import Primary
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
 from proxy.settings.tcp import TcpOverload, TcpSettings
+from proxy.settings.tunnels import Tunnel
 
 __all__ = [
     "Backend",
@@ -32,6 +37,8 @@ __all__ = [
     "StreamsIn",
     "TcpOverload",
     "TcpSettings",
+    "TsigAlgorithm",
+    "TsigKey",
     "Tunnel",
     "UdpSettings",
 ]

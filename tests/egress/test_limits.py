@@ -22,6 +22,7 @@ from proxy.egress.counters import ForwarderCounters, TunnelCounters
 from proxy.egress.direct import DirectTunnel
 from proxy.egress.forwarder_plan import ForwarderPlan
 from proxy.egress.node_stream import NodeStream
+from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
 from proxy.egress.stream import HIGH_WATER
 from proxy.egress.tunnel import Datagrams, Tunnel
@@ -165,7 +166,7 @@ class Door:
         clock = asyncio.get_running_loop().time
         settings = Forwarder(listen=fresh_endpoint(), primary="primary")
         route = Route("primary", primary, tunnels, Events(), clock)
-        self._plan = ForwarderPlan(settings, TransferGate(), route)
+        self._plan = ForwarderPlan(settings, TransferGate(), PrimaryServer("primary", primary), route)
         self.counters = ForwarderCounters()
         self.node: Watched | None = None
 

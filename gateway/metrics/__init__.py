@@ -13,20 +13,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.lists.values import ListState
+from gateway.metrics.egress import exit_metrics, transfer, tunnels
+from gateway.metrics.families import Row, counter, gauge
 from gateway.procfs import usage
 from gateway.state import ProcessState
 
 if TYPE_CHECKING:
     from dataplane import SharedMemory
-
-Row = tuple[Sequence[str], float]
 
 
 class BlockFigures(Protocol):
@@ -112,26 +112,10 @@ class GatewayCollector(Collector):
         yield from _ingress([process for process in processes if process.role == "ingress"])
         for process in processes:
             if process.role == "transfer" and process.body:
-                yield from _tunnels(process.body.get("tunnels", ()))
-                yield from _transfer(process.body.get("forwarders", ()))
-                yield from _exit(process.body.get("exit"))
+                yield from tunnels(process.body.get("tunnels", ()))
+                yield from transfer(process.body.get("forwarders", ()))
+                yield from exit_metrics(process.body.get("exit"))
         yield counter("event", "Events by name.", ["event"], (([n], c) for n, c in self._source.event_counts.items()))
-
-
-def counter(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -> Metric:
-    """A counter `zonegate_<name>_total`."""
-    family = CounterMetricFamily(f"zonegate_{name}", text, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, value)
-    return family
-
-
-def gauge(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -> Metric:
-    """A gauge `zonegate_<name>`."""
-    family = GaugeMetricFamily(f"zonegate_{name}", text, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, value)
-    return family
 
 
 def _memory(memory: SharedMemory, slots: Mapping[str, int], limits: Mapping[str, int]) -> Iterator[Metric]:
@@ -344,78 +328,4 @@ def _windows(told: Sequence[ProcessState]) -> Iterator[Metric]:
         "UDP queries let in while half of a window or more was in use, by class of the client.",
         ["process", "class"],
         (([p.name, name], count) for p in told for name, count in p.body["admitted"].items()),
-    )
-
-
-Rows = Sequence[dict[str, Any]]
-
-
-def _tunnels(tunnels: Rows) -> Iterator[Metric]:
-    yield gauge("tunnel_streams", "Open streams.", ["tunnel"], (([t["name"]], t["streams_open"]) for t in tunnels))
-    texts = {
-        "streams_opened": ("streams_total", "Streams opened."),
-        "received_datagrams": ("datagrams_in", "Datagrams from primaries."),
-        "sent_datagrams": ("datagrams_out", "Datagrams to primaries."),
-        "received_bytes": ("bytes_in", "Payload from primaries."),
-        "sent_bytes": ("bytes_out", "Payload to primaries."),
-    }
-    for name, (field, text) in texts.items():
-        yield counter(f"tunnel_{name}", text, ["tunnel"], (([t["name"]], t[field]) for t in tunnels))
-    yield counter(
-        "tunnel_failures",
-        "What went wrong in the tunnel, by reason.",
-        ["tunnel", "reason"],
-        (([t["name"], reason], count) for t in tunnels for reason, count in t["failures"].items()),
-    )
-
-
-def _transfer(forwarders: Rows) -> Iterator[Metric]:
-    label = ["forwarder", "primary"]
-
-    def rows(field: str) -> Iterator[Row]:
-        return (([f["listen"], f["primary"]], f[field]) for f in forwarders)
-
-    yield gauge("transfer_connections", "Open TCP connections of nodes.", label, rows("connections_open"))
-    yield gauge("transfer_udp_waiting", "UDP queries that wait for the primary.", label, rows("waiting_udp"))
-    yield counter("transfer_connections_opened", "TCP connections of nodes.", label, rows("connections_total"))
-    yield counter(
-        "transfer_queries",
-        "Queries passed to the primary.",
-        [*label, "transport"],
-        (
-            ([f["listen"], f["primary"], transport], f[f"queries_{transport}"])
-            for f in forwarders
-            for transport in ("udp", "tcp")
-        ),
-    )
-    yield counter("transfer_udp_answers", "UDP answers of the primary.", label, rows("answers_udp"))
-    yield counter("transfer_received_bytes", "Answers of the primary over TCP.", label, rows("bytes_in"))
-    yield counter(
-        "transfer_refused",
-        "What was not passed on, by reason.",
-        [*label, "reason"],
-        (([f["listen"], f["primary"], reason], count) for f in forwarders for reason, count in f["refused"].items()),
-    )
-
-
-def _exit(status: dict[str, Any] | None) -> Iterator[Metric]:
-    if status is None:
-        return
-    yield gauge("exit_streams", "Open streams.", [], [((), status["streams_open"])])
-    yield gauge("exit_associations", "UDP sessions kept.", [], [((), status["associations_open"])])
-    texts = {
-        "streams_opened": ("streams_total", "Streams opened."),
-        "associations_opened": ("associations_total", "UDP sessions begun."),
-        "received_datagrams": ("datagrams_in", "Datagrams from clients of the exit."),
-        "sent_datagrams": ("datagrams_out", "Datagrams to clients of the exit."),
-        "received_bytes": ("bytes_in", "Payload from clients of the exit."),
-        "sent_bytes": ("bytes_out", "Payload to clients of the exit."),
-    }
-    for name, (field, text) in texts.items():
-        yield counter(f"exit_{name}", text, [], [((), status[field])])
-    yield counter(
-        "exit_rejects",
-        "What the exit would not serve, by reason.",
-        ["reason"],
-        (([reason], count) for reason, count in status["rejects"].items()),
     )

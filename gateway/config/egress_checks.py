@@ -1,0 +1,86 @@
+"""What the tables of the way out must hold together: names that exist, URLs and keys
+that only the protocols can judge."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+
+from filters.errors import FilterError
+from filters.names import zone_wire
+from filters.settings import FilterList
+from gateway.config.problems import quote
+from gateway.config.reader import Fault
+from gateway.config.tables import Tables, Tree, exists, items, named
+from proxy.settings import Exit, Forwarder, Primary, TsigKey, Tunnel
+
+_QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
+"""What an error quotes of a URL: of a malformed one, any part may be the password."""
+
+
+def egress_faults(tables: Tables, tree: Tree) -> Iterator[Fault]:
+    """All of them."""
+    yield from _references(tables, tree)
+    yield from _keys(tables)
+    yield from _tsig_keys(tables)
+
+
+def _references(tables: Tables, tree: Tree) -> Iterator[Fault]:
+    tunnels = {name for _, name in named(tree, "tunnels")}
+    primaries = {name for _, name in named(tree, "primaries")}
+    tsig_keys = {name for _, name in named(tree, "tsig_keys")}
+    for key, table in tables.items():
+        if table.kind is Primary and table.get("tsig_key") is not None:
+            yield from exists((*key, "tsig_key"), table.get("tsig_key"), tsig_keys, "[[tsig_keys]]")
+        if table.kind is FilterList and table.get("primary") is not None:
+            yield from exists((*key, "primary"), table.get("primary"), primaries, "[[primaries]]")
+        if table.kind is Primary or table.kind is FilterList:
+            seen: set[str] = set()
+            for item, name in items(key, table, "tunnels"):
+                yield from exists(item, name, tunnels, "[[tunnels]]")
+                if name in seen:
+                    yield Fault(item, quote(name), "a tunnel is named once")
+                seen.add(name)
+        elif table.kind is Forwarder and table.get("primary") is not None:
+            yield from exists((*key, "primary"), table.get("primary"), primaries, "[[primaries]]")
+
+
+def _keys(tables: Tables) -> Iterator[Fault]:
+    """Tunnel URLs and the exit's key, which only the protocols can judge. What was found is never shown."""
+    # Imported here, because the ciphers are slow to load and a gateway without tunnels needs none.
+    for key, table in tables.items():
+        if table.kind is Tunnel and table.get("url") is not None:
+            from proxy.protocol.tunnel_urls import parse_tunnel_url
+
+            try:
+                parse_tunnel_url(table.get("url").reveal())
+            except ValueError as error:
+                yield Fault((*key, "url"), "a URL that is no tunnel", _QUOTED.sub("that part", str(error)))
+        elif table.kind is Exit and table.get("key") is not None and table.get("method") is not None:
+            from proxy.protocol.methods import find_method
+
+            try:
+                find_method(table.get("method")).key_from_text(table.get("key").reveal())
+            except ValueError as error:
+                yield Fault((*key, "key"), "a key that doesn't fit exit.method", str(error))
+
+
+def _tsig_keys(tables: Tables) -> Iterator[Fault]:
+    """Names that are domain names, and secrets that are base64. What was found of a secret is never shown."""
+    for key, table in tables.items():
+        if table.kind is not TsigKey:
+            continue
+        if table.get("name") is not None:
+            try:
+                zone_wire(table.get("name"))
+            except FilterError as error:
+                yield Fault((*key, "name"), quote(table.get("name")), str(error))
+        if table.get("secret") is not None:
+            try:
+                right = bool(base64.b64decode(table.get("secret").reveal(), validate=True))
+            except (binascii.Error, ValueError):
+                right = False
+            if not right:
+                yield Fault((*key, "secret"), "a secret that is not base64", "make one with: tsig-keygen NAME")

@@ -1,0 +1,86 @@
+"""The metrics of the way out, from what the transfer process last said of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prometheus_client.core import Metric
+
+from gateway.metrics.families import Row, counter, gauge
+
+Rows = Sequence[dict[str, Any]]
+
+
+def tunnels(states: Rows) -> Iterator[Metric]:
+    """Of the ways out."""
+    yield gauge("tunnel_streams", "Open streams.", ["tunnel"], (([t["name"]], t["streams_open"]) for t in states))
+    texts = {
+        "streams_opened": ("streams_total", "Streams opened."),
+        "received_datagrams": ("datagrams_in", "Datagrams from primaries."),
+        "sent_datagrams": ("datagrams_out", "Datagrams to primaries."),
+        "received_bytes": ("bytes_in", "Payload from primaries."),
+        "sent_bytes": ("bytes_out", "Payload to primaries."),
+    }
+    for name, (field, text) in texts.items():
+        yield counter(f"tunnel_{name}", text, ["tunnel"], (([t["name"]], t[field]) for t in states))
+    yield counter(
+        "tunnel_failures",
+        "What went wrong in the tunnel, by reason.",
+        ["tunnel", "reason"],
+        (([t["name"], reason], count) for t in states for reason, count in t["failures"].items()),
+    )
+
+
+def transfer(forwarders: Rows) -> Iterator[Metric]:
+    """Of the forwarders."""
+    label = ["forwarder", "primary"]
+
+    def rows(field: str) -> Iterator[Row]:
+        return (([f["listen"], f["primary"]], f[field]) for f in forwarders)
+
+    yield gauge("transfer_connections", "Open TCP connections of nodes.", label, rows("connections_open"))
+    yield gauge("transfer_udp_waiting", "UDP queries that wait for the primary.", label, rows("waiting_udp"))
+    yield counter("transfer_connections_opened", "TCP connections of nodes.", label, rows("connections_total"))
+    yield counter(
+        "transfer_queries",
+        "Queries passed to the primary.",
+        [*label, "transport"],
+        (
+            ([f["listen"], f["primary"], transport], f[f"queries_{transport}"])
+            for f in forwarders
+            for transport in ("udp", "tcp")
+        ),
+    )
+    yield counter("transfer_udp_answers", "UDP answers of the primary.", label, rows("answers_udp"))
+    yield counter("transfer_received_bytes", "Answers of the primary over TCP.", label, rows("bytes_in"))
+    yield counter(
+        "transfer_refused",
+        "What was not passed on, by reason.",
+        [*label, "reason"],
+        (([f["listen"], f["primary"], reason], count) for f in forwarders for reason, count in f["refused"].items()),
+    )
+
+
+def exit_metrics(status: dict[str, Any] | None) -> Iterator[Metric]:
+    """Of the far end of tunnels."""
+    if status is None:
+        return
+    yield gauge("exit_streams", "Open streams.", [], [((), status["streams_open"])])
+    yield gauge("exit_associations", "UDP sessions kept.", [], [((), status["associations_open"])])
+    texts = {
+        "streams_opened": ("streams_total", "Streams opened."),
+        "associations_opened": ("associations_total", "UDP sessions begun."),
+        "received_datagrams": ("datagrams_in", "Datagrams from clients of the exit."),
+        "sent_datagrams": ("datagrams_out", "Datagrams to clients of the exit."),
+        "received_bytes": ("bytes_in", "Payload from clients of the exit."),
+        "sent_bytes": ("bytes_out", "Payload to clients of the exit."),
+    }
+    for name, (field, text) in texts.items():
+        yield counter(f"exit_{name}", text, [], [((), status[field])])
+    yield counter(
+        "exit_rejects",
+        "What the exit would not serve, by reason.",
+        ["reason"],
+        (([reason], count) for reason, count in status["rejects"].items()),
+    )
