@@ -452,6 +452,9 @@ class UdpRelay:
     def outstanding(self) -> list[tuple[int, int]]:
         """Slot and unanswered queries of each backend."""
 
+    def answered(self, slot: int) -> int:
+        """When the newest query was sent that the backend has answered: nanoseconds of CLOCK_MONOTONIC; 0: none was."""
+
 @final
 class StreamRelay:
     """The TCP relay of one worker, without its sockets: it hears what happened to them, and says what to write and do.

@@ -4,6 +4,9 @@
 unknown --first result--> healthy <--rise good in a row / fall bad in a row--> unhealthy
 ```
 An unknown backend gets queries (an optimist's start), but does not make the gateway ready.
+
+A check that gets no answer at all says nothing of a backend that has answered a client's query since: an overloaded
+node loses checks as it loses queries, and to send it nothing would lose all.
 """
 
 from __future__ import annotations
@@ -66,6 +69,8 @@ class HealthMonitor:
     """Checks every backend of a worker and calls `changed(slot, healthy)` when one changes its state.
 
     When one becomes unhealthy, other PROXY headers are tried once; `advise(slot, remedy)` is told what would help.
+    `answered(slot)` is when the newest client's query was sent that the backend has answered, in seconds of the
+    monotonic clock.
     """
 
     def __init__(
@@ -74,11 +79,13 @@ class HealthMonitor:
         zone: str | None,
         changed: Callable[[int, bool], None],
         advise: Callable[[int, str], None] = lambda _slot, _remedy: None,
+        answered: Callable[[int], float] = lambda _slot: -math.inf,
     ) -> None:
         self._settings = settings
         self._zone = zone
         self._changed = changed
         self._advise = advise
+        self._answered = answered
         self._watched: dict[int, _Watched] = {}
 
     def watch(self, settings: Health, zone: str | None, backends: dict[int, Backend]) -> None:
@@ -126,10 +133,13 @@ class HealthMonitor:
     async def _run(self, slot: int, watched: _Watched) -> None:
         while True:
             backend = watched.backend
-            good = await check(backend.address, self._zone, self._settings.timeout, way_of(backend.proxy_protocol))
+            began = time.monotonic()
+            found = await check(backend.address, self._zone, self._settings.timeout, way_of(backend.proxy_protocol))
+            good = found == "good"
             if good:
                 watched.good_at = time.monotonic()
-            if good is not None and (watched.judge.good() if good else watched.judge.bad()):
+            telling = found is not None and not (found == "silent" and self._answered(slot) >= began)
+            if telling and (watched.judge.good() if good else watched.judge.bad()):
                 watched.puzzling = not good
                 self._changed(slot, good)
             if watched.puzzling:

@@ -28,6 +28,10 @@ from proxy.values import Endpoint
 Way = Literal["plain", "local", "v2", "v2-crc", "spp"]
 """What stands before the query: nothing, LOCAL of v2, or the header of a client, which is we ourselves."""
 
+Finding = Literal["good", "wrong", "silent"] | None
+"""What a check found: a good answer; other answers, or a closed port; nothing. None: it could not be made for want of
+our own descriptors or memory, which says nothing of the backend."""
+
 
 def way_of(header: ProxyOut) -> Way:
     """How a backend with these settings is checked."""
@@ -60,26 +64,27 @@ def is_good_answer(answer: bytes, query: dns.message.Message) -> bool:
 
 
 class _OneAnswer(asyncio.DatagramProtocol):
-    """Completes with the first datagram that passes `accept`, or with False on a refused port."""
+    """Completes with "good" at the first datagram that passes `accept`, or with "wrong" on a refused port."""
 
     def __init__(self, accept: Callable[[bytes], bool]) -> None:
         self._accept = accept
-        self.result: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.result: asyncio.Future[Finding] = asyncio.get_running_loop().create_future()
+        self.others = False  # other answers came
 
     def datagram_received(self, data: bytes, _addr: object) -> None:
-        if not self.result.done() and self._accept(data):
-            self.result.set_result(True)
+        if self.result.done():
+            return
+        if self._accept(data):
+            self.result.set_result("good")
+        self.others = True
 
     def error_received(self, _error: Exception) -> None:
         if not self.result.done():
-            self.result.set_result(False)
+            self.result.set_result("wrong")
 
 
-async def check(address: Endpoint, zone: str | None, patience: float, way: Way = "plain") -> bool | None:
-    """Ask `address` over UDP for the SOA of `zone` and wait up to `patience` seconds for a good answer.
-
-    None when it could not be asked for want of our own descriptors or memory, which says nothing of the backend.
-    """
+async def check(address: Endpoint, zone: str | None, patience: float, way: Way = "plain") -> Finding:
+    """Ask `address` over UDP for the SOA of `zone` and wait up to `patience` seconds for a good answer."""
     query = dns.message.make_query(dns.name.from_text(zone or "."), dns.rdatatype.SOA, id=secrets.randbits(16))
     query.flags &= ~dns.flags.RD
     loop = asyncio.get_running_loop()
@@ -97,14 +102,14 @@ async def check(address: Endpoint, zone: str | None, patience: float, way: Way =
             family=family_of(address),
         )
     except OSError as error:
-        return None if is_shortage(error) else False
+        return None if is_shortage(error) else "wrong"
     try:
         head = _header(way, Endpoint.of(transport.get_extra_info("sockname")), address)
         transport.sendto(head + query.to_wire())
         async with asyncio.timeout(patience):
             return await protocol.result
     except TimeoutError:
-        return False
+        return "wrong" if protocol.others else "silent"
     finally:
         transport.close()
 
@@ -119,7 +124,7 @@ async def advice(backend: Backend, zone: str | None, patience: float) -> str | N
     """Which setting of its PROXY header is wrong, by what it answers; None when none explains it."""
     ways: tuple[Way, ...] = ("plain", "local", "v2", "spp")
     answers = await asyncio.gather(*(check(backend.address, zone, patience, way) for way in ways))
-    return remedy(backend.proxy_protocol, {way for way, good in zip(ways, answers, strict=True) if good})
+    return remedy(backend.proxy_protocol, {way for way, good in zip(ways, answers, strict=True) if good == "good"})
 
 
 def remedy(header: ProxyOut, answered: set[Way]) -> str | None:

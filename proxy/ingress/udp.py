@@ -117,6 +117,10 @@ class UdpIngress:
         """Slot and unanswered queries of each backend."""
         return self.relay.outstanding()
 
+    def answered(self, slot: int) -> float:
+        """When the newest query was sent that the backend in `slot` has answered, in seconds of the monotonic clock."""
+        return self.relay.answered(slot) / 1e9
+
     def stop_listening(self) -> None:
         """Read no more queries; what is in flight is still answered."""
         for item in self._listeners:

@@ -72,7 +72,7 @@ class IngressWorker:
         self._health_zone = health_zone
         self._sockets = sockets
         self._emit = emit
-        self._health = HealthMonitor(settings.health, health_zone, self._health_changed, self._advise)
+        self._health = HealthMonitor(settings.health, health_zone, self._health_changed, self._advise, self._answered)
         seat = Seat(memory, index)
         self._udp = UdpIngress(settings=settings, slots=slots, policy=policy, seat=seat, silent=self._health.failed)
         self._base = count_open()
@@ -86,6 +86,9 @@ class IngressWorker:
             places=self._places(settings),
         )
         self.observation = Observation(self._udp, self._tcp)
+
+    def _answered(self, slot: int) -> float:
+        return self._udp.answered(slot)
 
     async def start(self) -> None:
         """Open the doors."""

@@ -14,7 +14,7 @@ import pytest
 
 from proxy.ingress import health
 from proxy.ingress.descriptors import affordable_clients, count_open, is_shortage
-from proxy.ingress.probes import Way, check
+from proxy.ingress.probes import Finding, Way, check
 from proxy.settings import Backend, Health, ProxyOut
 from proxy.values import Endpoint
 from tests.ingress.tcp_door import PATIENT, door, ingress_settings, query
@@ -63,7 +63,7 @@ def test_what_is_a_shortage() -> None:
 async def test_a_check_that_could_not_be_made_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
 
-    async def check_without_descriptors(address: Endpoint, zone: str | None, patience: float, way: Way) -> bool | None:
+    async def check_without_descriptors(address: Endpoint, zone: str | None, patience: float, way: Way) -> Finding:
         with none_left():
             results.append(await check(address, zone, patience, way))
         return results[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -67,11 +69,13 @@ def test_for_the_root_any_answer_but_servfail_is_good() -> None:
 
 async def test_a_check_waits_for_the_right_answer_among_wrong_ones() -> None:
     backend = await UdpBackend(lambda data: [b"junk", data, soa_answer(data)]).open()
-    assert await check(backend.endpoint, "example.com", 5)
+    assert await check(backend.endpoint, "example.com", 5) == "good"
     backend.script = lambda data: [b"junk"]
-    assert not await check(backend.endpoint, "example.com", 0.05)
+    assert await check(backend.endpoint, "example.com", 0.05) == "wrong"
+    backend.script = lambda data: []
+    assert await check(backend.endpoint, "example.com", 0.05) == "silent"
     await backend.close()
-    assert not await check(backend.endpoint, "example.com", 5), "a closed port is known at once"
+    assert await check(backend.endpoint, "example.com", 5) == "wrong", "a closed port is known at once"
 
 
 async def test_the_monitor_tells_of_changes_and_keeps_what_it_knows() -> None:
@@ -114,6 +118,31 @@ async def test_passive_marks_bring_a_backend_down_before_the_next_check() -> Non
     await backend.close()
 
 
+async def test_lost_checks_say_nothing_of_a_backend_that_answers_clients() -> None:
+    backend = await UdpBackend(lambda data: [soa_answer(data)]).open()
+    settings = Health(interval=0.01, timeout=0.02, rise=1, fall=2)
+    changes: list[bool] = []
+    answered = {0: math.inf}
+    monitor = HealthMonitor(
+        settings, "example.com", lambda _, healthy: changes.append(healthy), answered=lambda slot: answered[slot]
+    )
+    monitor.watch(settings, "example.com", {0: Backend(name="ns-a", address=backend.endpoint)})
+    await auntil(lambda: changes == [True])
+    backend.script = lambda data: []
+    before = len(backend.received)
+    await auntil(lambda: len(backend.received) > before + 4)
+    assert changes == [True], "overloaded, but alive"
+    answered[0] = 0.0
+    await auntil(lambda: changes == [True, False])
+    backend.script = lambda data: [soa_answer(data)]
+    await auntil(lambda: changes == [True, False, True])
+    answered[0] = math.inf
+    backend.script = lambda data: [soa_answer(data, dns.rcode.SERVFAIL)]
+    await auntil(lambda: changes == [True, False, True, False])
+    monitor.stop()
+    await backend.close()
+
+
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
@@ -124,7 +153,7 @@ async def test_a_check_comes_behind_its_header(way: Way, length: int) -> None:
         return [back + soa_answer(data[length:])]
 
     backend = await UdpBackend(script).open()
-    assert await check(backend.endpoint, "example.com", 5, way)
+    assert await check(backend.endpoint, "example.com", 5, way) == "good"
     ((head, (host, port)),) = [(data[:length], where) for data, where in backend.received]
     if way in {"v2", "v2-crc"}:
         assert head[:13] == SIGNATURE + b"\x21"

@@ -53,8 +53,8 @@ async def ask(address: tuple[str, int], source: str, name: str = f"h7.{ZONE}", p
 async def ways_of(backend: Endpoint, patience: float = 0.7) -> set[Way]:
     """The ways of a health check that a server answers, after it has come up."""
     ways: tuple[Way, ...] = ("plain", "local", "v2", "v2-crc")
-    good = await asyncio.gather(*(check(backend, ZONE, patience, way) for way in ways))
-    return {way for way, found in zip(ways, good, strict=True) if found}
+    found = await asyncio.gather(*(check(backend, ZONE, patience, way) for way in ways))
+    return {way for way, finding in zip(ways, found, strict=True) if finding == "good"}
 
 
 @asynccontextmanager

@@ -162,6 +162,10 @@ impl UdpRelay {
         self.relay.in_flight()
     }
 
+    fn answered(&self, slot: usize) -> u64 {
+        self.relay.backends().iter().find(|backend| backend.slot == slot).map_or(0, |backend| backend.answered)
+    }
+
     fn outstanding(&self) -> Vec<(usize, u32)> {
         self.relay.backends().iter().map(|backend| (backend.slot, backend.outstanding)).collect()
     }
