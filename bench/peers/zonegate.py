@@ -7,10 +7,12 @@ import secrets
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -74,7 +76,7 @@ def forwarder_role(listen: Endpoint, far_end: Endpoint, key: str, primary: Endpo
     return f"""\
 [[tunnels]]
 name = "out"
-url = "ss://{METHOD}:{key.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")}@{far_end}"
+url = "ss://{METHOD}:{quote(key, safe="")}@{far_end}"
 
 [[primaries]]
 name = "primary"
@@ -85,6 +87,30 @@ tunnels = ["out"]
 listen = "{listen}"
 primary = "primary"
 zones = ["{zone}"]
+"""
+
+
+def tunnels_role(listen: Endpoint, far_ends: Sequence[tuple[Endpoint, str]], primary: Endpoint) -> str:
+    """A forwarder for any zone with several tunnels: where each ends, and its key."""
+    tunnels = "".join(
+        f"""\
+[[tunnels]]
+name = "out{number}"
+url = "ss://{METHOD}:{quote(key, safe="")}@{far_end}"
+
+"""
+        for number, (far_end, key) in enumerate(far_ends)
+    )
+    names = ", ".join(f'"out{number}"' for number in range(len(far_ends)))
+    return f"""\
+{tunnels}[[primaries]]
+name = "primary"
+address = "{primary}"
+tunnels = [{names}]
+
+[[forwarders]]
+listen = "{listen}"
+primary = "primary"
 """
 
 
