@@ -17,6 +17,7 @@ class DirectTunnel:
 
     def __init__(self, counters: TunnelCounters, connect_timeout: float) -> None:
         self.counters = counters
+        self.carries_udp = True
         self._connect_timeout = connect_timeout
 
     async def open_stream(self, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:

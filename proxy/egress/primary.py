@@ -16,6 +16,11 @@ class PrimaryServer:
     name: str
     address: Endpoint
 
+    @property
+    def carries_udp(self) -> bool:
+        """Whether datagrams lead to it as well. Where not, queries that nodes send over UDP take a stream."""
+        return True
+
     async def open_stream(self, tunnel: Tunnel, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
         """Open a stream that carries DNS messages with their lengths in front, `first` among them.
 

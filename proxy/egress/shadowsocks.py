@@ -25,6 +25,7 @@ class ShadowsocksTunnel:
 
     def __init__(self, address: ShadowsocksAddress, counters: TunnelCounters, connect_timeout: float) -> None:
         self.counters = counters
+        self.carries_udp = True
         self._address = address
         self._connect_timeout = connect_timeout
 

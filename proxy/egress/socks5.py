@@ -26,6 +26,7 @@ class Socks5Tunnel:
 
     def __init__(self, address: Socks5Address, counters: TunnelCounters, connect_timeout: float) -> None:
         self.counters = counters
+        self.carries_udp = True
         self._address = address
         self._connect_timeout = connect_timeout
 

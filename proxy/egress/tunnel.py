@@ -39,6 +39,7 @@ class Tunnel(Protocol):
     """A way out."""
 
     counters: TunnelCounters
+    carries_udp: bool  # False: no datagrams, and nobody needs to try
 
     async def open_stream(self, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
         """Open a stream to `target`. `first` is sent at once, with the tunnel's own header where that has room.

@@ -230,6 +230,7 @@ class ScriptedTunnel:
 
     def __init__(self) -> None:
         self.counters = TunnelCounters("scripted")
+        self.carries_udp = False
         self.leg: asyncio.Protocol | None = None
         self.wire = Wire()
         self.connected = asyncio.Event()
