@@ -52,7 +52,7 @@ class ExitDatagrams:
         self._plan = plan
         self._counters = counters
         self._rejected = rejected
-        self._codec = server_datagrams(plan.method, plan.key)
+        self._codec = server_datagrams(plan.method, plan.key, plan.since)
         self._loop = asyncio.get_running_loop()
         self._associations: OrderedDict[Key, _Association] = OrderedDict()  # that which was silent longest first
         self._door = UdpDoor(sock, self._receive, counters.rejects)
@@ -64,7 +64,7 @@ class ExitDatagrams:
         self._plan = plan
         if not same:
             self._close_associations()
-            self._codec = server_datagrams(plan.method, plan.key)
+            self._codec = server_datagrams(plan.method, plan.key, plan.since)
 
     def close(self) -> None:
         """Stop at once."""

@@ -5,6 +5,7 @@ Immutable but for the store of salts. A reload makes a new one; what is open kee
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
@@ -26,6 +27,7 @@ class ExitPlan:
     method: Method
     key: bytes = field(repr=False)
     salts: SaltStore = field(repr=False)
+    since: float  # Unix time; nothing that is older was seen under this key by this process
 
     def stream(self) -> ServerStream:
         """The codec of a new connection."""
@@ -47,8 +49,8 @@ class ExitPlan:
         return target
 
 
-def compile_exit(settings: Exit, before: ExitPlan | None = None) -> ExitPlan:
-    """Read method and key. `before` is the plan in force: its salts stay known while its key does.
+def compile_exit(settings: Exit, before: ExitPlan | None = None, now: float | None = None) -> ExitPlan:
+    """Read method and key. `before` is the plan in force: its salts stay known while its key does. `now` is Unix time.
 
     Raises:
         ValueError: unknown method or unfit key; the text does not show the key.
@@ -56,4 +58,7 @@ def compile_exit(settings: Exit, before: ExitPlan | None = None) -> ExitPlan:
     method = find_method(settings.method)
     key = method.key_from_text(settings.key.reveal())
     same = before is not None and (before.method, before.key) == (method, key)
-    return ExitPlan(settings, method, key, before.salts if before is not None and same else salt_store(method))
+    if before is not None and same:
+        return ExitPlan(settings, method, key, before.salts, before.since)
+    since = time.time() if now is None else now
+    return ExitPlan(settings, method, key, salt_store(method, since), since)

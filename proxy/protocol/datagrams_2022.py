@@ -18,6 +18,7 @@ from proxy.protocol.address import Target, encode_address, take_address
 from proxy.protocol.clock import check_clock
 from proxy.protocol.methods import Buffer, Method
 from proxy.protocol.packets_2022 import SESSION_SIZE, packets_of, too_short
+from proxy.protocol.salts import check_start
 from proxy.protocol.shadowsocks import ClientPacket, ServerPacket
 from proxy.protocol.window import PacketWindow
 
@@ -27,13 +28,15 @@ _HEAD = struct.Struct("!BQ")
 _NO_PADDING = bytes(2)
 
 
-def _read_head(body: bytes, kind: int, now: float, peer: str) -> None:
+def _read_head(body: bytes, kind: int, now: float, peer: str) -> int:
+    """The time stamp."""
     if len(body) < _HEAD.size:
         raise too_short(body)
     found, stamp = _HEAD.unpack_from(body)
     if found != kind:
         raise ProtocolError(f"a packet of type {found}: our own bytes played back?", "wrong-type")
     check_clock(stamp, now, peer)
+    return int(stamp)
 
 
 def _read_rest(body: bytes, at: int) -> tuple[Target, bytes]:
@@ -118,18 +121,21 @@ class ClientDatagrams2022:
 class ServerDatagrams2022:
     """The exit's end; see `proxy.protocol.shadowsocks.ServerDatagrams`. Its owner bounds the sessions by `forget`."""
 
-    def __init__(self, method: Method, key: bytes) -> None:
+    def __init__(self, method: Method, key: bytes, since: float = 0.0) -> None:
+        """`since` is the Unix time from which on all sessions are known: packets that are older are replays."""
         self._packets = packets_of(method, key)
+        self._since = int(since)
         self._sessions: dict[bytes, _Session] = {}
 
     def open(self, packet: bytes, now: float) -> ClientPacket:
         """Read a packet of any client.
 
         Raises:
-            ProtocolError: "too-short", "authentication", "wrong-type", "clock-skew", "bad-address", "replay".
+            ProtocolError: "too-short", "authentication", "wrong-type", "clock-skew", "before-start", "bad-address",
+                "replay".
         """
         session, packet_id, body = self._packets.open(packet)
-        _read_head(body, TO_EXIT, now, "client")
+        check_start(_read_head(body, TO_EXIT, now, "client"), self._since, "packet")
         target, payload = _read_rest(body, _HEAD.size)
         known = self._sessions.get(session)
         if known is None:

@@ -26,11 +26,11 @@ def client_datagrams(method: Method, key: bytes) -> ClientDatagrams:
     return ClientDatagrams2017(method, key) if method.edition == 2017 else ClientDatagrams2022(method, key)
 
 
-def server_datagrams(method: Method, key: bytes) -> ServerDatagrams:
-    """The exit's end of all datagram sessions under one key."""
-    return ServerDatagrams2017(method, key) if method.edition == 2017 else ServerDatagrams2022(method, key)
+def server_datagrams(method: Method, key: bytes, since: float = 0.0) -> ServerDatagrams:
+    """The exit's end of all datagram sessions under one key, none of which is older than the Unix time `since`."""
+    return ServerDatagrams2017(method, key) if method.edition == 2017 else ServerDatagrams2022(method, key, since)
 
 
-def salt_store(method: Method) -> SaltStore:
-    """An empty store that forgets as the method's edition allows."""
-    return SaltStore(None if method.edition == 2017 else KEEP)
+def salt_store(method: Method, since: float = 0.0, users: int = 1) -> SaltStore:
+    """An empty store that forgets as the method's edition allows, shared by `users`; `since` as in `SaltStore`."""
+    return SaltStore(None if method.edition == 2017 else KEEP, since=since, users=users)

@@ -112,8 +112,8 @@ class ServerStream2022:
         """`Opened` as soon as both headers are whole, then payload.
 
         Raises:
-            ProtocolError: "authentication", "wrong-type", "clock-skew", "replay", "salts-full", "bad-address",
-                "bad-padding".
+            ProtocolError: "authentication", "wrong-type", "clock-skew", "before-start", "replay", "salts-full",
+                "bad-address", "bad-padding".
         """
         events: list[Opened | bytes] = []
         self._inbox.add(data)
@@ -167,7 +167,7 @@ class ServerStream2022:
         if kind != REQUEST:
             raise ProtocolError(f"a request stream of type {kind}: our own bytes played back?", "wrong-type")
         check_clock(stamp, now, "client")
-        self._salts.add(salt, now)
+        self._salts.add(salt, now, stamp=stamp)
         self._request_salt = salt
         self._variable_size = size
         self._opener = opener

@@ -413,3 +413,17 @@ def test_a_server_is_made_from_a_plan_alone() -> None:
         return ExitServer(compile_exit(exit_settings(METHOD, fresh_key(METHOD), [])), Events())
 
     assert asyncio.run(make()).status().streams_open == 0
+
+
+async def test_what_was_recorded_before_a_restart_is_refused() -> None:
+    """Its salt and session are no longer known; its time stamp, which would still be good, is older than the start."""
+    events = Events()
+    async with ScriptedPrimary() as primary, an_exit(primary, events=events) as (settings, service):
+        recorded = stream_codec(settings).open(primary.endpoint, frame(SOA), time.time() - 20)
+        packet = datagram_codec(settings).seal(primary.endpoint, SOA, time.time() - 20)
+        assert (await end_of(settings, recorded))[0] == "RST"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.sendto(packet, settings.listen.sockaddr)
+            await auntil(lambda: exit_status(service).rejects == {"before-start": 2})
+        assert await answer_to(settings, primary.endpoint, frame(SOA)) == frame(soa_answer(SOA)[0])
+        assert "before this exit, or this key, came into use" in str(events.named("exit.rejected")[0]["error"])
