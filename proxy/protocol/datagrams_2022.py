@@ -16,8 +16,17 @@ import struct
 from proxy.errors import ProtocolError
 from proxy.protocol.address import Target, encode_address, take_address
 from proxy.protocol.clock import check_clock
+from proxy.protocol.identity import KeyTable
 from proxy.protocol.methods import Buffer, Method
-from proxy.protocol.packets_2022 import SESSION_SIZE, packets_of, too_short
+from proxy.protocol.packets_2022 import (
+    BODY_AT,
+    SESSION_SIZE,
+    AesPackets,
+    IdentityReader,
+    Packets,
+    packets_of,
+    too_short,
+)
 from proxy.protocol.salts import check_start
 from proxy.protocol.shadowsocks import ClientPacket, ServerPacket
 from proxy.protocol.window import PacketWindow
@@ -47,11 +56,15 @@ def _read_rest(body: bytes, at: int) -> tuple[Target, bytes]:
 
 
 class _Session:
-    """What the exit remembers of one client session."""
+    """What the exit remembers of one client session. `name` is what it is called by outside of this module."""
 
-    __slots__ = ("next_id", "own", "window")
+    __slots__ = ("client", "name", "next_id", "own", "packets", "user", "window")
 
-    def __init__(self) -> None:
+    def __init__(self, name: bytes, client: bytes, packets: Packets, user: str) -> None:
+        self.name = name
+        self.client = client
+        self.packets = packets
+        self.user = user
         self.window = PacketWindow()
         self.own = os.urandom(SESSION_SIZE)
         self.next_id = 0
@@ -75,8 +88,9 @@ class ClientDatagrams2022:
     the older of them was silent for a minute (the second way that §3.2.4 allows).
     """
 
-    def __init__(self, method: Method, key: bytes) -> None:
-        self._packets = packets_of(method, key)
+    def __init__(self, method: Method, key: bytes, identity_keys: tuple[bytes, ...] = ()) -> None:
+        """`key` is the user's; `identity_keys` are those before it, of the first relay first."""
+        self._packets = packets_of(method, key, identity_keys)
         self._session = os.urandom(SESSION_SIZE)
         self._next_id = 0
         self._exit_sessions: list[_ExitSession] = []
@@ -132,18 +146,16 @@ class ServerDatagrams2022:
 
         Raises:
             ProtocolError: "too-short", "authentication", "wrong-type", "clock-skew", "before-start", "bad-address",
-                "replay".
+                "replay"; and with several users "unknown-user".
         """
-        session, packet_id, body = self._packets.open(packet)
+        session, packet_id, body = self._open_envelope(packet)
         check_start(_read_head(body, TO_EXIT, now, "client"), self._since, "packet")
         target, payload = _read_rest(body, _HEAD.size)
-        known = self._sessions.get(session)
-        if known is None:
-            known = self._sessions[session] = _Session()
-        if not known.window.fresh(packet_id):
+        if not session.window.fresh(packet_id):
             raise ProtocolError(f"packet {packet_id} was seen before, or is too far behind", "replay")
-        known.window.mark(packet_id)
-        return ClientPacket(session, target, payload)
+        session.window.mark(packet_id)
+        self._sessions[session.name] = session
+        return ClientPacket(session.name, target, payload, session.user)
 
     def seal(self, session: bytes, source: Target, payload: Buffer, now: float) -> bytes:
         """The packet that carries an answer back to a session.
@@ -153,8 +165,8 @@ class ServerDatagrams2022:
         """
         known = self._sessions[session]
         head = _HEAD.pack(TO_CLIENT, int(now))
-        body = b"".join((head, session, _NO_PADDING, encode_address(source), payload))
-        packet = self._packets.seal(known.own, known.next_id, body)
+        body = b"".join((head, known.client, _NO_PADDING, encode_address(source), payload))
+        packet = known.packets.seal(known.own, known.next_id, body)
         known.next_id += 1
         return packet
 
@@ -162,5 +174,41 @@ class ServerDatagrams2022:
         """Drop a session's state."""
         self._sessions.pop(session, None)
 
+    def _open_envelope(self, packet: bytes) -> tuple[_Session, int, bytes]:
+        """The session, known or new, the packet's ID, and the body."""
+        name, packet_id, body = self._packets.open(packet)
+        return self._sessions.get(name) or _Session(name, name, self._packets, ""), packet_id, body
+
     def __len__(self) -> int:
         return len(self._sessions)
+
+
+class UsersDatagrams2022(ServerDatagrams2022):
+    """The exit's end with several users.
+
+    All users know the identity key, and with it they can read each other's session IDs. So a session is named by user
+    and session ID: who takes the ID of another has a session of his own, and draws no answers away.
+    """
+
+    def __init__(self, method: Method, identity_key: bytes, users: KeyTable, since: float = 0.0) -> None:
+        super().__init__(method, identity_key, since)
+        self._method = method
+        self._reader = IdentityReader(identity_key)
+        self._users = users
+        self._envelopes: dict[bytes, AesPackets] = {}  # by identity, only of users in the table
+
+    def replace_users(self, users: KeyTable) -> None:
+        """Follow another table. Who is not in it sends no more; sessions live until they are forgotten."""
+        self._users = users
+        self._envelopes.clear()
+
+    def _open_envelope(self, packet: bytes) -> tuple[_Session, int, bytes]:
+        header, identity = self._reader.read(packet)
+        user = self._users.find(identity)
+        envelope = self._envelopes.get(identity)
+        if envelope is None:
+            envelope = self._envelopes[identity] = AesPackets(self._method, user.key)
+        body = envelope.open_body(header, packet[BODY_AT:])
+        client, packet_id = header[:SESSION_SIZE], int.from_bytes(header[SESSION_SIZE:])
+        name = identity + client
+        return self._sessions.get(name) or _Session(name, client, envelope, user.name), packet_id, body

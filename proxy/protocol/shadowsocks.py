@@ -15,9 +15,13 @@ from proxy.protocol.methods import Buffer
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The header of a stream was read and is genuine: the client wants this target."""
+    """The header of a stream was read and is genuine: the client wants this target.
+
+    `user` is the name of the user whose key it was; empty where the exit has a single key.
+    """
 
     target: Target
+    user: str = ""
 
 
 class ClientStream(Protocol):
@@ -77,11 +81,16 @@ class ServerStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClientPacket:
-    """A datagram of a client. `session` names the client's session; it is empty in the edition of 2017."""
+    """A datagram of a client.
+
+    `session` names the client's session, and is only good for handing back; it is empty in the edition of 2017.
+    `user` is the name of the user whose key it was; empty where the exit has a single key.
+    """
 
     session: bytes
     target: Target
     payload: bytes
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """Shadowsocks streams, AEAD edition of 2022 (SIP022 §3.1).
 
-    request   salt | seal(fixed header) 11 + 16 | seal(variable header) n + 16 | chunks
+    request   salt | identity headers | seal(fixed header) 11 + 16 | seal(variable header) n + 16 | chunks
               fixed     type 0, u8 | Unix seconds, u64 | n, u16
               variable  SOCKS address | padding length, u16 | padding | first payload
     response  salt | seal(fixed header) 27 or 43 + 16 | seal(first payload) n + 16 | chunks
               fixed     type 1, u8 | Unix seconds, u64 | salt of the request | n, u16      (serves as the first length)
+
+Identity headers are there where the exit has several users or relays stand before it: `proxy.protocol.identity`.
+Everything sealed is sealed with the user's key, which is the only one where there are none.
 
 Numbers are big endian. The head of either direction is one write, and its reader makes one read for salt and fixed
 header: a sender that dribbles its head is no Shadowsocks peer. The codec takes any chunking; `begun` tells its
@@ -21,6 +24,7 @@ from proxy.errors import ProtocolError
 from proxy.protocol.address import Target, encode_address, take_address
 from proxy.protocol.chunks import ChunkReader, chunk_limit, seal_chunks
 from proxy.protocol.clock import check_clock
+from proxy.protocol.identity import IDENTITY_SIZE, KeyTable, open_identity, seal_identities
 from proxy.protocol.inbox import Inbox
 from proxy.protocol.methods import TAG_SIZE, Buffer, Method
 from proxy.protocol.salts import SaltStore
@@ -35,9 +39,11 @@ _REQUEST_HEADER = struct.Struct("!BQH")
 class ClientStream2022:
     """The client's end; see `proxy.protocol.shadowsocks.ClientStream`."""
 
-    def __init__(self, method: Method, key: bytes) -> None:
+    def __init__(self, method: Method, key: bytes, identity_keys: tuple[bytes, ...] = ()) -> None:
+        """`key` is the user's; `identity_keys` are those before it, of the first relay first."""
         self._method = method
         self._key = key
+        self._identity_keys = identity_keys
         self._salt = os.urandom(method.salt_size)
         self._sealer = Sealer(method.session_cipher(key, self._salt))
         self._inbox = Inbox()
@@ -50,7 +56,9 @@ class ClientStream2022:
         padding = b"" if first else os.urandom(1 + secrets.randbelow(MAX_PADDING))
         variable = b"".join((address, len(padding).to_bytes(2), padding, bytes(first[:room])))
         fixed = _REQUEST_HEADER.pack(REQUEST, int(now), len(variable))
-        return b"".join((self._salt, self._sealer.seal(fixed), self._sealer.seal(variable), self.send(first[room:])))
+        identities = seal_identities(self._method, self._identity_keys, self._key, self._salt)
+        headers = self._sealer.seal(fixed), self._sealer.seal(variable)
+        return b"".join((self._salt, identities, *headers, self.send(first[room:])))
 
     def send(self, data: Buffer) -> bytes:
         """More payload, sealed."""
@@ -97,10 +105,13 @@ class ClientStream2022:
 class ServerStream2022:
     """The exit's end; see `proxy.protocol.shadowsocks.ServerStream`."""
 
-    def __init__(self, method: Method, key: bytes, salts: SaltStore) -> None:
+    def __init__(self, method: Method, key: bytes, salts: SaltStore, users: KeyTable | None = None) -> None:
+        """With `users`, `key` is the identity key, and each user's own key seals."""
         self._method = method
         self._key = key
         self._salts = salts
+        self._users = users
+        self._user = ""
         self._inbox = Inbox()
         self._request_salt = b""
         self._opener: Opener | None = None
@@ -112,8 +123,8 @@ class ServerStream2022:
         """`Opened` as soon as both headers are whole, then payload.
 
         Raises:
-            ProtocolError: "authentication", "wrong-type", "clock-skew", "before-start", "replay", "salts-full",
-                "bad-address", "bad-padding".
+            ProtocolError: "unknown-user", "authentication", "wrong-type", "clock-skew", "before-start", "replay",
+                "salts-full", "bad-address", "bad-padding".
         """
         events: list[Opened | bytes] = []
         self._inbox.add(data)
@@ -158,16 +169,20 @@ class ServerStream2022:
 
     def _read_fixed_header(self, now: float) -> None:
         salt_size = self._method.salt_size
-        part = self._inbox.take(salt_size + _REQUEST_HEADER.size + TAG_SIZE)
+        at = salt_size if self._users is None else salt_size + IDENTITY_SIZE
+        part = self._inbox.take(at + _REQUEST_HEADER.size + TAG_SIZE)
         if part is None:
             return
         salt = bytes(part[:salt_size])
+        if self._users is not None:
+            user = self._users.find(open_identity(self._method, self._key, salt, part[salt_size:at]))
+            self._user, self._key = user.name, user.key
         opener = Opener(self._method.session_cipher(self._key, salt))
-        kind, stamp, size = _REQUEST_HEADER.unpack(opener.open(part[salt_size:]))
+        kind, stamp, size = _REQUEST_HEADER.unpack(opener.open(part[at:]))
         if kind != REQUEST:
             raise ProtocolError(f"a request stream of type {kind}: our own bytes played back?", "wrong-type")
         check_clock(stamp, now, "client")
-        self._salts.add(salt, now, stamp=stamp)
+        self._salts.add(salt, now, stamp=stamp, user=self._user)
         self._request_salt = salt
         self._variable_size = size
         self._opener = opener
@@ -188,4 +203,5 @@ class ServerStream2022:
         if not payload and not padding:
             raise ProtocolError("a request header with neither payload nor padding", "bad-padding")
         self._chunks = ChunkReader(opener, chunk_limit(self._method))
-        return [Opened(target), payload] if payload else [Opened(target)]
+        opened = Opened(target, self._user)
+        return [opened, payload] if payload else [opened]
