@@ -31,7 +31,7 @@ class ShadowsocksTunnel:
 
     async def open_stream(self, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
         """Connect to the exit and send the header with `first`."""
-        codec = client_stream(self._address.method, self._address.key)
+        codec = client_stream(self._address.method, self._address.key, self._address.identity_keys)
         host = self._address.host
         _, stream = await connect_tcp(
             host.host,
@@ -52,7 +52,7 @@ class _ShadowsocksDatagrams:
 
     def __init__(self, path: UdpPath, address: ShadowsocksAddress, target: Endpoint, counters: TunnelCounters) -> None:
         self._path = path
-        self._codec = client_datagrams(address.method, address.key)
+        self._codec = client_datagrams(address.method, address.key, address.identity_keys)
         self._target = target
         self._counters = counters
 

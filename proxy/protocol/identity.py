@@ -27,6 +27,7 @@ from proxy.errors import ProtocolError
 from proxy.protocol.methods import Buffer, Method
 
 IDENTITY_SIZE = 16
+MAX_IDENTITIES = 16  # our own bound: a datagram with so many headers still leaves 900 bytes for the message
 SUBKEY_CONTEXT = "shadowsocks 2022 identity subkey"
 
 
@@ -86,6 +87,24 @@ class KeyTable:
 
     def __len__(self) -> int:
         return len(self._holders)
+
+
+def read_key_chain(method: Method, text: str) -> tuple[tuple[bytes, ...], bytes]:
+    """A client's key as the operator writes it, `iPSK0:iPSK1:...:uPSK`: the identity keys, and the user's key.
+
+    In the edition of 2017 a colon is a character of the password.
+
+    Raises:
+        ValueError: not a key of this method, or the method has no identity headers. The text itself is not shown.
+    """
+    if method.edition == 2017:
+        return (), method.key_from_text(text)
+    *identities, user = text.split(":")
+    if identities and not supports_identity(method):
+        raise ValueError(f"{method.name} takes a single key; several, with a colon between, only 2022-blake3-aes-*")
+    if len(identities) > MAX_IDENTITIES:
+        raise ValueError(f"a chain of {len(identities) + 1} keys; at most {MAX_IDENTITIES + 1} are possible")
+    return tuple(method.key_from_text(identity) for identity in identities), method.key_from_text(user)
 
 
 def seal_identities(method: Method, identity_keys: tuple[bytes, ...], user_key: bytes, salt: bytes) -> bytes:

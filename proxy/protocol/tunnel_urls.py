@@ -2,7 +2,7 @@
 
 Forms:
     ss://method:key@host:port[/][?...][#tag]         SIP002; method and key percent-encoded
-    ss://base64url(method:password)@host:port ...    SIP002; not for the methods of 2022
+    ss://base64url(method:password)@host:port ...    SIP002; padded or not; not for the methods of 2022
     socks5://[user:password@]host:port
     direct://
 
@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from proxy.protocol.methods import METHODS, Method, find_method
+from proxy.protocol.identity import read_key_chain
+from proxy.protocol.methods import METHODS, Method
 from proxy.values import parse_port
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -39,12 +40,13 @@ class TunnelHost:
 
 @dataclass(frozen=True, slots=True)
 class ShadowsocksAddress:
-    """An `ss://` tunnel."""
+    """An `ss://` tunnel. `identity_keys` stand before `key` in its chain: those of relays and of the exit (SIP023)."""
 
     host: TunnelHost
     method: Method
     key: bytes = field(repr=False)
     tag: str = ""
+    identity_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,13 @@ def _shadowsocks(user: str, host: TunnelHost, query: str, tag: str) -> Shadowsoc
     name, _, password = (user if plain else _from_base64url(user)).partition(":")
     if plain:
         name, password = _percent_decode(name), _percent_decode(password)
-    if name not in METHODS:  # not shown: it may be the key
+    method = METHODS.get(name)
+    if method is None:  # the name is not shown: it may be the key
         raise ValueError(f"what stands before the colon is not a method known here; known are {', '.join(METHODS)}")
-    method = find_method(name)
     if method.edition == 2022 and not plain:
         raise ValueError(f"with {name} method and key stand in plain, percent-encoded, not in base64url (SIP002)")
-    return ShadowsocksAddress(host, method, method.key_from_text(password), _percent_decode(tag))
+    identity_keys, key = read_key_chain(method, password)
+    return ShadowsocksAddress(host, method, key, _percent_decode(tag), identity_keys)
 
 
 def _socks5(user: str | None, host: TunnelHost) -> Socks5Address:
@@ -127,16 +130,21 @@ def _parse_host(place: str) -> TunnelHost:
         raise ValueError(f"the port is not a number from 0 to 65535; {_ESCAPE}") from None
     if number == 0:
         raise ValueError("port 0 can't be connected to")
-    if host.startswith("[") and host.endswith("]"):
-        try:
-            return TunnelHost(str(IPv6Address(host[1:-1])), number)
-        except ValueError:
-            raise ValueError("what stands in brackets is not an IPv6 address") from None
-    if ":" in host:
-        raise ValueError("an IPv6 address stands in brackets: [2001:db8::1]:8388")
-    if len(host) > 253 or not _HOST_NAME.fullmatch(host):
-        raise ValueError(f"what stands before the port is neither an IP address nor a host name; {_ESCAPE}")
-    return TunnelHost(host, number)
+    if not host.startswith("["):
+        if ":" in host:
+            raise ValueError("an IPv6 address stands in brackets: [2001:db8::1]:8388")
+        if not is_host_name(host):
+            raise ValueError(f"what stands before the port is neither an IP address nor a host name; {_ESCAPE}")
+        return TunnelHost(host, number)
+    try:
+        return TunnelHost(str(IPv6Address(host.removeprefix("[").removesuffix("]"))), number)
+    except ValueError:
+        raise ValueError("what stands in brackets is not an IPv6 address") from None
+
+
+def is_host_name(text: str) -> bool:
+    """Whether that is an IPv4 address or a host name."""
+    return len(text) <= 253 and _HOST_NAME.fullmatch(text) is not None
 
 
 def _from_base64url(text: str) -> str:

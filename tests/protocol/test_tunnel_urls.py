@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.protocol.methods import METHODS, Method
+from proxy.protocol.share_urls import shadowsocks_url
 from proxy.protocol.tunnel_urls import (
     DirectAddress,
     ShadowsocksAddress,
@@ -57,6 +58,46 @@ def test_any_password_can_be_written(method: Method, password: str, plain: bool)
     assert address == ShadowsocksAddress(HOST, method, method.key_from_text(password))
 
 
+A, B, C = (base64.b64encode(bytes([n]) * 32).decode() for n in (0xFF, 0xBE, 3))  # with "/" and "+" inside
+
+
+@pytest.mark.parametrize("chain", [quote(f"{A}:{B}:{C}", safe=""), quote(f"{A}:{B}:{C}"), f"{A}:{B}:{C}"])
+def test_a_chain_of_keys_whose_colons_may_be_escaped(chain: str) -> None:
+    address = parse_tunnel_url(f"ss://2022-blake3-aes-256-gcm:{chain}@192.168.100.1:8888/?group=x#two%20relays")
+    assert isinstance(address, ShadowsocksAddress)
+    assert address.identity_keys == (b"\xff" * 32, b"\xbe" * 32)
+    assert (address.key, address.tag, address.host) == (b"\x03" * 32, "two relays", HOST)
+    assert "identity_keys" not in repr(address)
+
+
+@given(
+    st.sampled_from(list(METHODS.values())),
+    passwords,
+    st.lists(st.binary(min_size=32, max_size=32), max_size=3),
+    st.sampled_from([HOST, TunnelHost("2001:db8::1", 1), TunnelHost("exit.example", 65535)]),
+    passwords | st.just(""),
+)
+def test_what_is_written_is_read_back(
+    method: Method, password: str, identities: list[bytes], host: TunnelHost, tag: str
+) -> None:
+    keys = [] if "chacha" in method.name else [identity[: method.key_size] for identity in identities]
+    key = bytes(range(method.key_size))
+    text = password if method.edition == 2017 else ":".join(base64.b64encode(each).decode() for each in (*keys, key))
+    address = parse_tunnel_url(shadowsocks_url(method, text, host, tag))
+    assert isinstance(address, ShadowsocksAddress)
+    assert (address.host, address.method, address.tag) == (host, method, tag)
+    if method.edition == 2017:
+        assert (address.key, address.identity_keys) == (method.key_from_text(password), ())
+    else:
+        assert (address.key, address.identity_keys) == (key, tuple(keys))
+
+
+def test_what_could_not_be_read_is_not_written() -> None:
+    with pytest.raises(ValueError, match="openssl rand -base64 32") as raised:
+        shadowsocks_url(METHODS["2022-blake3-aes-256-gcm"], f"{A}:hunter2", HOST)
+    assert "hunter2" not in str(raised.value)
+
+
 def test_the_others() -> None:
     assert parse_tunnel_url("direct://") == DirectAddress()
     assert parse_tunnel_url("socks5://proxy.example:1080") == Socks5Address(TunnelHost("proxy.example", 1080))
@@ -86,6 +127,10 @@ def test_the_others() -> None:
         ("ss://hunter2!@192.0.2.1:8388", "neither method:key nor"),
         ("ss://aes-256-gcm:hunter2%FF@192.0.2.1:8388", "not UTF-8"),
         ("ss://2022-blake3-aes-256-gcm:hunter2@192.0.2.1:8388", "openssl rand -base64 32"),
+        (f"ss://2022-blake3-aes-256-gcm:hunter2:{KEY_2022}@192.0.2.1:8388", "openssl rand -base64 32"),
+        (f"ss://2022-blake3-aes-256-gcm:{KEY_2022}:@192.0.2.1:8388", "this one has 0"),
+        (f"ss://2022-blake3-aes-256-gcm:{18 * (KEY_2022 + ':')}{KEY_2022}@192.0.2.1:8388", "at most 17"),
+        (f"ss://2022-blake3-chacha20-poly1305:{KEY_2022}:{KEY_2022}@192.0.2.1:8388", "takes a single key"),
         ("ss://aes-256-gcm:hunter2@192.0.2.1:8388/?plugin=obfs-local%3Bobfs%3Dhttp", "plugins are not supported"),
         ("socks5://hunter2@192.0.2.1:1080", "user:password"),
         ("socks5://hunter2:@192.0.2.1:1080", "1 to 255 bytes"),
