@@ -1,9 +1,11 @@
 """The Rust data plane. One call does a bounded amount of work; nothing here waits, starts a thread or owns a socket."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, TypedDict, final, type_check_only
+
+_Address = tuple[IPv4Address | IPv6Address, int]
 
 __all__ = [
     "Blocks",
@@ -276,13 +278,15 @@ class Policy:
         responses: Mapping[str, object] | None = None,
         rules: list[dict[str, Any]] = ...,
         memory: int | None = None,
+        notifies: list[tuple[bytes, list[tuple[str, int]], list[bytes]]] = ...,
     ) -> Policy:
         """Zones in wire form; a row for each limit, as `filters.limits` makes them; reason and choice of each row of
         the wire check that is not to be as usual; the error budget; each list, or None if it could not be loaded, with
         its action (none, given, drop, refuse, nxdomain, nodata, truncate, allow) and the cell (0 to 63) that counts its
         hits; where copies of queries may go; the row of `[filters.cookies]` (see filters.cookies.CookieRow) and that of
         `[filters.response_limits]` (see filters.responses), None while they are off; rules (name, slot, when, action)
-        as `filters.rules` makes them; the bytes that all of it may take.
+        as `filters.rules` makes them; the bytes that all of it may take; the zones whose NOTIFY is handed to Python, with
+        the prefixes that may send it and the names of the keys that may sign it, names in wire form.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.
@@ -384,6 +388,16 @@ class UdpRelay:
 
     def add_socket(self, fd: int, ipv6: bool) -> int:
         """Add a socket towards the backends of a family; returns its number for `backend_ready`."""
+
+    def set_notified(self, notified: Callable[[], object]) -> None:
+        """Call this when NOTIFY messages wait to be taken. It must not call the relay itself."""
+
+    def take_notifies(self) -> list[tuple[int, _Address, _Address, int, bytes]]:
+        """The NOTIFY messages that came since the last call: what names it, the client, the address of ours that was
+        asked, the number of the listener, and the message. Each is to be answered once with `answer_notify`."""
+
+    def answer_notify(self, id: int, answer: bytes | None) -> None:
+        """Send the answer from the address that was asked, or let go of the NOTIFY without one."""
 
     def set_mirrors(self, ipv4: int | None, ipv6: int | None) -> None:
         """The descriptors that copies for mirrors leave by; they stay the caller's."""
@@ -602,12 +616,19 @@ class StreamRelay:
         """What to write to clients, what to write to links, each at most once, and then the orders: kind, token, slot.
 
         Kinds: resume, close, abort (a client); connect (open a connection to the backend in the slot; it is the link of
-        this token); close-link, pause-link, resume-link; again (flush once more); failed (a sign that the backend
+        this token); close-link, pause-link, resume-link; again (flush once more); notified (take the NOTIFY
+        messages); failed (a sign that the backend
         in the slot is not well).
         """
 
     def take_copies(self) -> list[tuple[IPv4Address | IPv6Address, int, bytes]]:
         """Copies of queries for mirrors, since the last call: address, port, message."""
+
+    def take_notifies(self) -> list[tuple[int, _Address, _Address, int, bytes]]:
+        """As `UdpRelay.take_notifies`. The order `notified` of `flush` says that there are some."""
+
+    def answer_notify(self, id: int, answer: bytes | None, now: int) -> None:
+        """Answer a NOTIFY on the connection that it came by; without an answer that connection ends."""
 
     def mirrored(self, sent: int, failed: int) -> None:
         """Count copies that left, and that could not."""

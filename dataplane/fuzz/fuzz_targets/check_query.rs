@@ -1,5 +1,6 @@
 //! Invariant: whatever bytes a client sends, over whatever transport and under whatever settings, the wire check
 //! - returns, and does not panic;
+//! - finds the name of a key only where it is one whole name;
 //! - lets nothing pass that has QR or an RCODE set, or a name that is not one whole uncompressed name of at most 255
 //!   bytes;
 //! - never asks for a reply to a response;
@@ -12,9 +13,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::name::labels;
+use wire::name::{MAX_NAME, labels, skip_plain};
 use wire::{
-    Checks, Fault, HEADER_LEN, Query, REPLY_EXTRA, Reaction, Reason, Transport, check_answer, check_query, write_reply,
+    Checks, Fault, HEADER_LEN, Query, REPLY_EXTRA, Reaction, Reason, Transport, check_answer, check_query, tsig_key,
+    write_reply,
 };
 
 /// A query with EDNS and a cookie, an IXFR, a NOTIFY with its SOA, an UPDATE; the last three signed.
@@ -40,6 +42,10 @@ fuzz_target!(|input: &[u8]| {
     let [selector, kind, bytes @ ..] = input else { return };
     let owned = GOOD.get(usize::from(*kind)).map(|good| changed(good, bytes));
     let message = owned.as_deref().unwrap_or(bytes);
+    let mut key = [0; MAX_NAME];
+    if let Some(key) = tsig_key(message, &mut key) {
+        assert_eq!(skip_plain(key, 0).map(|(end, _)| end), Ok(key.len()), "the key has a name");
+    }
     let transport = Transport::ALL[usize::from(*selector) % Transport::COUNT];
     let mut checks = Checks::default();
     let choice = |bits: u8| ["pass", "formerr", "drop", "observe"][usize::from(bits & 3)];

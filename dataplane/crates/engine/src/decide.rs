@@ -20,6 +20,7 @@ use crate::cookies::{Challenge, Cookies, Seen, Shown};
 use crate::counters::Act;
 use crate::limits::{Action, Bytes, Subject};
 use crate::lists::{self, Listed};
+use crate::notifies::Sender;
 use crate::policy::Policy;
 use crate::rules::{Facts, Outcome};
 use crate::source;
@@ -123,6 +124,8 @@ pub enum Verdict<'m> {
         truncated: bool,
         echo: Echo,
     },
+    /// A NOTIFY for a zone whose backends are all to hear of it: Python answers it.
+    HandOver,
 }
 
 impl Verdict<'_> {
@@ -133,6 +136,7 @@ impl Verdict<'_> {
             Self::Forward { .. } => (Act::Forward, Reason::Ok),
             Self::Drop(reason) => (Act::Drop, *reason),
             Self::Reply { reason, .. } => (Act::Reply, *reason),
+            Self::HandOver => (Act::Reply, Reason::Notify),
         }
     }
 }
@@ -181,7 +185,7 @@ pub fn decide_traced<'m, T: Trace>(
     trace.passed(Passed::Source);
     let verdict = case.judge(blocks, message, trace);
     if let Some(reason) = case.mute
-        && matches!(verdict, Verdict::Reply { .. })
+        && matches!(verdict, Verdict::Reply { .. } | Verdict::HandOver)
     {
         return Verdict::Drop(reason);
     }
@@ -239,6 +243,8 @@ struct Asked<'q, 'm> {
     seen: Seen,
     /// Where it lies, once that is known.
     zone: Option<u32>,
+    /// Who sent it, if it is a NOTIFY that is taken here.
+    notifier: Option<Sender>,
 }
 
 impl Asked<'_, '_> {
@@ -271,7 +277,7 @@ impl Case<'_> {
             Err(fault) => return hit.map_or_else(|| self.fault(&fault, message, trace), |hit| hit.drop()),
         };
         let seen = self.see_cookie(message, query.cookie);
-        let asked = Asked { query: &query, seen, zone: None };
+        let asked = Asked { query: &query, seen, zone: None, notifier: None };
         if let Some(verdict) = hit.and_then(|hit| self.blocked(hit, &asked, trace)) {
             return verdict;
         }
@@ -280,8 +286,14 @@ impl Case<'_> {
         }
         trace.passed(Passed::WireCheck(query.observed));
         trace.passed(Passed::Cookie(seen.shown));
-        if let Some(reason) = ungranted(&query, client.grants) {
+        let notifier = if query.opcode == opcode::NOTIFY { self.notifier(&query, message) } else { None };
+        if notifier.is_none()
+            && let Some(reason) = ungranted(&query, client.grants)
+        {
             return self.error(reason, rcode::REFUSED, asked.echo());
+        }
+        if notifier == Some(Sender::Nobody) {
+            return self.error(Reason::NotifyRefused, rcode::REFUSED, asked.echo());
         }
         trace.passed(Passed::Grants);
         let zone = match policy.locate(&query) {
@@ -290,7 +302,7 @@ impl Case<'_> {
             Place::Nowhere => return self.error(Reason::NotServed, rcode::REFUSED, asked.echo()),
         };
         trace.passed(Passed::Zone(zone));
-        let asked = Asked { zone, ..asked };
+        let asked = Asked { zone, notifier, ..asked };
         match blocks.and_then(|blocks| self.blocked_name(blocks, &asked, trace)).or_else(|| self.listed(&asked, trace))
         {
             Some(verdict) => verdict,
@@ -302,7 +314,7 @@ impl Case<'_> {
     #[inline]
     fn by_policy<'m, T: Trace>(&self, asked: &Asked<'_, 'm>, message: &[u8], trace: &mut T) -> Verdict<'m> {
         let Self { policy, limits, client, now, .. } = *self;
-        let Asked { query, seen, zone } = *asked;
+        let Asked { query, seen, zone, notifier } = *asked;
         trace.passed(Passed::Lists);
         let mut treatment = Treatment::default();
         let facts = Facts { query, message, client, lists: &policy.lists, zone, shown: seen.shown, now };
@@ -320,6 +332,9 @@ impl Case<'_> {
             Outcome::Allow => trace.passed(Passed::Rules),
             _ => return self.ruled(outcome, asked, trace),
         }
+        if let Some(sender) = notifier {
+            return self.hand_over(sender);
+        }
         if let Some(cookies) = &policy.cookies {
             if let Some(verdict) = self.challenge(cookies, asked, outcome == Outcome::Allow) {
                 return verdict;
@@ -327,6 +342,22 @@ impl Case<'_> {
             treatment = cookies.treat(treatment, query, &seen, client.transport);
         }
         Verdict::Forward { query: *query, zone, treatment }
+    }
+
+    /// Who sent a NOTIFY, if it is for a zone whose NOTIFY is taken here.
+    #[cold]
+    fn notifier(&self, query: &Query<'_>, message: &[u8]) -> Option<Sender> {
+        self.policy.notifies.sender(query, message, self.client.address)
+    }
+
+    /// A NOTIFY that has come past all else, if its sender has not sent too many.
+    #[cold]
+    fn hand_over(&self, sender: Sender) -> Verdict<'static> {
+        if self.policy.notifies.take(self.limits, self.client, sender, self.now.clock) {
+            Verdict::HandOver
+        } else {
+            Verdict::Drop(Reason::NotifyLimited)
+        }
     }
 
     /// What becomes of a query under a block of its name, if one holds for it.

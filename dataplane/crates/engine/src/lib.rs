@@ -23,6 +23,7 @@ mod guard;
 mod layout;
 mod limits;
 mod lists;
+mod notifies;
 mod policy;
 mod rules;
 mod source;
@@ -43,6 +44,7 @@ pub use limits::{
     Action, Algorithm, Key, Limited, MAX_LEVELS, MAX_LIMITS, Passage, RateLimit, ResponseSpec, Unit, decide_answer,
 };
 pub use lists::{ListAction, ListMemory, ListSpec, Lists, MAX_LISTS, SharedList};
+pub use notifies::NotifySpec;
 pub use policy::{Policy, PolicySpec};
 pub use rules::{Condition, MAX_TAGS, RULE_SLOTS, Rule, RuleAction, Section, Tlv, TlvValue, Window};
 pub use table::Limits;

@@ -9,6 +9,7 @@ use crate::budget::{Budget, ErrorBudget};
 use crate::cookies::{CookieSpec, Cookies};
 use crate::limits::{Limit, MAX_LIMITS, RateLimit, ResponseSpec, Responses};
 use crate::lists::{self, ListSpec, Lists};
+use crate::notifies::{Notifies, NotifySpec};
 use crate::rules::{Rule, Rules};
 use crate::zones::{Place, Zones};
 
@@ -35,6 +36,8 @@ pub struct PolicySpec {
     pub responses: Option<ResponseSpec>,
     /// Where copies of queries may go; at most 255.
     pub mirrors: Vec<SocketAddr>,
+    /// The zones whose NOTIFY is taken here instead of passed on.
+    pub notifies: Vec<NotifySpec>,
 }
 
 /// A compiled policy.
@@ -48,6 +51,7 @@ pub struct Policy {
     pub(crate) lists: Lists,
     pub(crate) rules: Rules,
     pub(crate) responses: Option<Box<Responses>>,
+    pub(crate) notifies: Notifies,
     mirrors: Vec<SocketAddr>,
 }
 
@@ -76,6 +80,7 @@ impl Policy {
             cookies: spec.cookies.as_ref().map(Cookies::new),
             lists: Lists::new(spec.lists)?,
             responses: spec.responses.as_ref().map(Responses::compile).transpose()?.map(Box::new),
+            notifies: Notifies::new(spec.notifies)?,
             mirrors: spec.mirrors,
         };
         let bytes = policy.bytes();

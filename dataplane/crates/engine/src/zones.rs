@@ -93,7 +93,7 @@ impl Zones {
 }
 
 /// The hash needs no secret: who makes the configuration chooses the names.
-fn mark(name: &[u8]) -> u64 {
+pub(crate) fn mark(name: &[u8]) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(name);
     hasher.finish() | 1

@@ -7,6 +7,7 @@
 pub mod backends;
 mod cookies;
 pub mod ids;
+pub mod notified;
 pub mod overload;
 pub mod question;
 pub mod samples;

@@ -18,7 +18,7 @@ use crate::memory::SharedMemory;
 use crate::overload::{OverloadRow, WindowRow, aim, windows};
 use crate::policy::Policy;
 use crate::proxies::{ProxiesRow, proxies};
-use crate::udp::{BackendRow, backend, grants, nanoseconds};
+use crate::udp::{BackendRow, NotifiedRow, backend, grants, nanoseconds, notified_row};
 
 /// Idle, read and write time-out in seconds; connections, connections of a client, queries in flight, connections to a
 /// backend, and connections of one client each to a backend.
@@ -193,6 +193,14 @@ impl StreamRelay {
     fn take_copies<'py>(&mut self, py: Python<'py>) -> Vec<(IpAddr, u16, Bound<'py, PyBytes>)> {
         let copies = self.relay.take_copies().into_iter();
         copies.map(|(to, bytes)| (to.ip(), to.port(), PyBytes::new(py, &bytes))).collect()
+    }
+
+    fn take_notifies<'py>(&mut self, py: Python<'py>) -> Vec<NotifiedRow<'py>> {
+        self.relay.take_notifies().iter().map(|each| notified_row(py, each)).collect()
+    }
+
+    fn answer_notify(&mut self, id: u64, answer: Option<&[u8]>, now: u64) {
+        self.relay.answer_notify(id, answer, now);
     }
 
     fn mirrored(&self, sent: u64, failed: u64) {

@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use relay::backends::{Backend, Header};
+use relay::notified::Notified;
 use relay::overload::Class;
 use relay::sys;
 use relay::tally::Tally;
@@ -26,12 +27,24 @@ use crate::policy::Policy;
 /// whether it has a checksum.
 pub type BackendRow = (usize, IpAddr, u16, u32, u32, f64, String, bool);
 
+/// What names it, the client, the address of ours that was asked, the number of the listener, and the message.
+pub type NotifiedRow<'py> = (u64, (IpAddr, u16), (IpAddr, u16), u16, Bound<'py, PyBytes>);
+
+/// A NOTIFY as Python takes it.
+pub fn notified_row<'py>(py: Python<'py>, notified: &Notified) -> NotifiedRow<'py> {
+    let Notified { id, client, asked, listener, message } = notified;
+    let pair = |address: &SocketAddr| (address.ip(), address.port());
+    (*id, pair(client), pair(asked), *listener, PyBytes::new(py, message))
+}
+
 /// The longest time-out in seconds, some thirty years: far from where nanoseconds overflow.
 const LONGEST: f64 = 1e9;
 
 #[pyclass(module = "dataplane")]
 pub struct UdpRelay {
     relay: udp::UdpRelay<sys::SharedMemory>,
+    /// Called when NOTIFY messages wait to be taken.
+    notified: Option<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -52,7 +65,7 @@ impl UdpRelay {
         let mut relay = udp::UdpRelay::new(tally, Arc::clone(&policy.inner), sockets, Bounds { flows, segmentation })
             .map_err(std::io::Error::other)?;
         relay.set_offset(sys::offset());
-        Ok(UdpRelay { relay })
+        Ok(UdpRelay { relay, notified: None })
     }
 
     #[pyo3(signature = (fd, address, port, *, allow, number=0))]
@@ -140,10 +153,27 @@ impl UdpRelay {
         self.relay.set_health(slot, healthy);
     }
 
-    fn listener_ready(&mut self, listener: usize) -> PyResult<()> {
+    fn listener_ready(&mut self, py: Python<'_>, listener: usize) -> PyResult<()> {
         check_number("listener", listener, self.relay.listeners())?;
         self.relay.listener_ready(listener, sys::now());
+        if self.relay.has_notifies()
+            && let Some(notified) = &self.notified
+        {
+            notified.call0(py)?;
+        }
         Ok(())
+    }
+
+    fn set_notified(&mut self, notified: Py<PyAny>) {
+        self.notified = Some(notified);
+    }
+
+    fn take_notifies<'py>(&mut self, py: Python<'py>) -> Vec<NotifiedRow<'py>> {
+        self.relay.take_notifies().iter().map(|each| notified_row(py, each)).collect()
+    }
+
+    fn answer_notify(&mut self, id: u64, answer: Option<&[u8]>) {
+        self.relay.answer_notify(id, answer);
     }
 
     fn backend_ready(&mut self, socket: usize) -> PyResult<bool> {

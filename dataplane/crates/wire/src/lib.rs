@@ -25,6 +25,7 @@ mod query;
 mod reason;
 mod records;
 mod reply;
+mod signer;
 
 pub use answer::{Answer, check_answer, cut_answer};
 pub use answer_class::{AnswerClass, classify};
@@ -36,3 +37,4 @@ pub use message::{
 pub use query::{TCP_MAX, UDP_MAX, check_query};
 pub use reason::Reason;
 pub use reply::{EDE_TEXT_MAX, OUR_UDP_SIZE, REPLY_EXTRA, extended_error, write_reply, write_reply_with};
+pub use signer::tsig_key;

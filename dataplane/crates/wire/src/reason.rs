@@ -110,8 +110,12 @@ crate::labelled! {
         NotServed = "not-served",
         /// AXFR or IXFR where the listener does not allow transfers.
         TransferRefused = "transfer-refused",
-        /// NOTIFY where the listener does not allow it.
+        /// NOTIFY where the listener does not allow it; for a zone of `[[zones]]`, from who may not send it.
         NotifyRefused = "notify-refused",
+        /// NOTIFY for a zone of `[[zones]]`, taken: every backend of the zone is told.
+        Notify = "notify",
+        /// More NOTIFY than one sender, or all of them, may send.
+        NotifyLimited = "notify-limited",
         /// UPDATE where the listener does not allow it.
         UpdateRefused = "update-refused",
         /// A list knows the client or the name.
@@ -150,6 +154,8 @@ crate::labelled! {
         ProxyNoRoom = "proxy-no-room",
         /// There is no connection to the backend, or it broke before the query was sent.
         BackendConnection = "backend-connection",
+        /// NOTIFY that was taken, while as many as may wait did.
+        NotifyQueueFull = "notify-queue-full",
         /// More unanswered queries than a connection may have.
         TooManyInFlight = "too-many-in-flight",
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use wire::name::{MAX_NAME, equal, labels, lowercase, skip_owner, skip_plain};
 use wire::{
     COOKIE_OPTION, Checks, Cookie, EDE_TEXT_MAX, Echo, Edns, HEADER_LEN, OUR_UDP_SIZE, REPLY_EXTRA, Reaction, Reason,
-    Transport, check_answer, check_query, extended_error, write_reply, write_reply_with,
+    Transport, check_answer, check_query, extended_error, tsig_key, write_reply, write_reply_with,
 };
 
 /// An OPT record without options.
@@ -141,6 +141,16 @@ proptest! {
         let cut = &message[..at.index(message.len())];
         let checks = choosing(Reason::TrailingBytes, "pass");
         prop_assert!(check_query(cut, Transport::Udp, &checks).is_err());
+    }
+
+    /// Any bytes have no key, or one whose name is a name in lower case.
+    #[test]
+    fn the_key_of_any_bytes_is_a_name_or_none(message in prop_oneof![messages(), valid_messages()]) {
+        let mut into = [0; MAX_NAME];
+        if let Some(key) = tsig_key(&message, &mut into) {
+            prop_assert_eq!(skip_plain(key, 0).map(|(end, _)| end), Ok(key.len()));
+            prop_assert_eq!(key.to_ascii_lowercase(), key);
+        }
     }
 
     /// Where every row only observes, all passes that has a header and is no response, and the first fault is named.

@@ -28,6 +28,7 @@ mod frames;
 mod guarding;
 mod link;
 mod links;
+mod notifies;
 mod orders;
 mod owned;
 mod queries;
@@ -47,6 +48,7 @@ use engine::{Blocks, Grants, Memory, Policy};
 
 use crate::backends::Backends;
 use crate::ids::Ids;
+use crate::notified::Notifies;
 use crate::question::Fingerprints;
 use crate::samples::Samples;
 use crate::tally::Tally;
@@ -118,6 +120,8 @@ pub struct StreamRelay<M: Memory> {
     /// Forwarded queries that a rule delays, by the time when they go on.
     delayed: BinaryHeap<Reverse<(u64, Token)>>,
     draining: bool,
+    /// NOTIFY messages that Python answers, and the clients that sent them.
+    notifies: Notifies<Token>,
     fingerprints: Fingerprints,
     ids: Ids,
     endings: [u64; Ending::COUNT],
@@ -156,6 +160,7 @@ impl<M: Memory> StreamRelay<M> {
             waiting: 0,
             delayed: BinaryHeap::new(),
             draining: false,
+            notifies: Notifies::default(),
             fingerprints: Fingerprints::new()?,
             ids: Ids::default(),
             endings: [0; Ending::COUNT],

@@ -23,6 +23,8 @@ wire::labelled! {
         ResumeLink = "resume-link",
         /// Flush once more, after this turn.
         Again = "again",
+        /// NOTIFY messages wait to be taken.
+        Notified = "notified",
         /// A sign that the backend in `slot` is not well.
         Failed = "failed",
     }

@@ -133,6 +133,7 @@ impl<M: Memory> StreamRelay<M> {
                 self.owe(token, now, |out| add_reply(out, message, echo, rcode, truncated, options));
                 (Act::Reply, reason)
             }
+            Verdict::HandOver => self.hand_over(token, message),
             Verdict::Forward { query, treatment, .. } => match self.forward(token, message, &query, treatment, now) {
                 Ok(()) => (Act::Forward, Reason::Ok),
                 Err(reason) => {

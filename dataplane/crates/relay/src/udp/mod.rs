@@ -13,6 +13,7 @@
 mod answers;
 pub mod flows;
 mod headers;
+mod notifies;
 pub mod proxies;
 mod queries;
 mod sending;
@@ -30,6 +31,7 @@ use wire::{COOKIE_OPTION, REPLY_EXTRA, Reason, UDP_MAX};
 
 use crate::backends::{Backend, Backends, Outcome, Seat};
 use crate::ids::Ids;
+use crate::notified::Notifies;
 use crate::overload::{Admission, Class, ShedReply};
 use crate::question::Fingerprints;
 use crate::samples::Samples;
@@ -38,6 +40,7 @@ use crate::tally::Tally;
 use crate::window::Aim;
 use answers::Return;
 use flows::{Flow, Flows};
+use notifies::WayBack;
 use proxies::Proxies;
 use queries::Forward;
 use sending::{Datagram, Sender};
@@ -112,6 +115,8 @@ pub struct UdpRelay<M: Memory> {
     forwards: Vec<Forward>,
     failed: Vec<(Range<usize>, Reason)>,
     returns: Vec<Return>,
+    /// NOTIFY messages that Python answers.
+    notifies: Notifies<WayBack>,
 }
 
 impl<M: Memory> UdpRelay<M> {
@@ -150,6 +155,7 @@ impl<M: Memory> UdpRelay<M> {
             forwards: Vec::with_capacity(BATCH),
             failed: Vec::new(),
             returns: Vec::with_capacity(BATCH),
+            notifies: Notifies::default(),
             sockets,
         })
     }

@@ -29,11 +29,11 @@ pub(super) struct Forward {
 
 /// Where a query stands, and how it came there. `length` is that of the message.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    slot: usize,
-    arrival: &'a Arrival,
-    origin: Origin,
-    length: usize,
+pub(super) struct Place<'a> {
+    pub slot: usize,
+    pub arrival: &'a Arrival,
+    pub origin: Origin,
+    pub length: usize,
 }
 
 /// How a query leaves.
@@ -128,6 +128,7 @@ impl<M: Memory> UdpRelay<M> {
                 self.note_reply(&place, length);
                 (Act::Reply, reason)
             }
+            Verdict::HandOver => self.hand_over(listener, &place),
             Verdict::Forward { query, treatment, .. } => {
                 let question = self.fingerprints.of(query.question.as_ref());
                 let asked = Asked { client_id: query.id, question, treatment };

@@ -125,7 +125,7 @@ pub fn run<T: Trace>(
             (Some(reply(message, echo, rcode, truncated, options).into()), Treatment::default())
         }
         Verdict::Forward { treatment, .. } => (None, treatment),
-        Verdict::Drop(_) => (None, Treatment::default()),
+        Verdict::Drop(_) | Verdict::HandOver => (None, Treatment::default()),
     };
     Ok(((act.label(), reason.label(), answer), treatment))
 }

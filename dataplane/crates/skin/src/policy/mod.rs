@@ -9,7 +9,7 @@ mod rules;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use engine::{ErrorBudget, PolicySpec};
+use engine::{ErrorBudget, NotifySpec, PolicySpec};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use wire::{Checks, Reason};
@@ -22,6 +22,9 @@ use crate::memory::SharedMemory;
 use cookies::CookieRow;
 use explain::{ClientRow, Decision, Explanation, Extras, Notes, run};
 use rules::{RuleRow, rule};
+
+/// A zone whose NOTIFY is taken, prefixes that may send it, and names of keys; names in wire form.
+type NotifyRow = (Vec<u8>, Vec<(IpAddr, u8)>, Vec<Vec<u8>>);
 
 #[pyclass(frozen, module = "dataplane")]
 pub struct Policy {
@@ -36,7 +39,7 @@ impl Policy {
     #[expect(clippy::too_many_arguments, reason = "keywords in Python, one for each part of the filters")]
     #[pyo3(signature = (
         *, zones, pass_all, rate_limits, checks, error_budget, lists=Vec::new(), mirrors=Vec::new(), cookies=None,
-        responses=None, rules=Vec::new(), memory=None
+        responses=None, rules=Vec::new(), memory=None, notifies=Vec::new()
     ))]
     fn new(
         zones: Vec<Vec<u8>>,
@@ -50,6 +53,7 @@ impl Policy {
         responses: Option<ResponseRow>,
         rules: Vec<RuleRow<'_>>,
         memory: Option<usize>,
+        notifies: Vec<NotifyRow>,
     ) -> PyResult<Self> {
         let spec = PolicySpec {
             zones,
@@ -63,6 +67,7 @@ impl Policy {
             mirrors: mirrors.into_iter().map(SocketAddr::from).collect(),
             rules: rules.iter().map(rule).collect::<PyResult<_>>()?,
             memory,
+            notifies: notifies.into_iter().map(|(zone, from, keys)| NotifySpec { zone, from, keys }).collect(),
         };
         let inner = engine::Policy::new(spec).map_err(PyValueError::new_err)?;
         Ok(Policy { inner: Arc::new(inner), rules: rules.into_iter().map(|rule| rule.name).collect() })

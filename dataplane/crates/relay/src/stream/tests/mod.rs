@@ -3,6 +3,7 @@
 mod cookies;
 mod entrance;
 mod links;
+mod notifies;
 mod owned;
 mod queries;
 mod random;
