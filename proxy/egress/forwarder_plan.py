@@ -5,15 +5,14 @@ Immutable but for the route's memory. A reload makes a new one; what is open kee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
-from proxy.egress.tunnel import Tunnel
 from proxy.protocol.transfer_queries import TransferGate
 from proxy.settings import EgressSettings, Forwarder
-from proxy.values import Emit, IPAddress
+from proxy.values import IPAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +32,19 @@ class ForwarderPlan:
 def compile_forwarder(
     forwarder: Forwarder,
     settings: EgressSettings,
-    tunnels: Mapping[str, Tunnel],
-    emit: Emit,
-    clock: Callable[[], float],
+    routes: Mapping[str, Route],
 ) -> ForwarderPlan:
-    """Find the forwarder's primary and that one's tunnels.
+    """Find the forwarder's primary and the route to it.
 
     Raises:
-        ValueError: it names a primary or a tunnel that is not there, or a zone that is no name.
+        ValueError: it names a primary that is not there, or a zone that is no name.
     """
     primary = next((primary for primary in settings.primaries if primary.name == forwarder.primary), None)
     if primary is None:
         raise ValueError(f"forwarder {forwarder.listen}: there is no primary {forwarder.primary!r}")
-    missing = [name for name in primary.tunnels if name not in tunnels]
-    if missing:
-        raise ValueError(f"primary {primary.name}: there is no tunnel {missing[0]!r}")
-    way = [tunnels[name] for name in primary.tunnels]
     return ForwarderPlan(
         forwarder,
         TransferGate(forwarder.zones),
         PrimaryServer(primary.name, primary.address),
-        Route(primary.name, primary.address, way, emit, clock),
+        routes[primary.name],
     )

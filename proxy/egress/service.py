@@ -13,6 +13,8 @@ from proxy.egress.exit import ExitServer
 from proxy.egress.exit_plan import ExitPlan, compile_exit
 from proxy.egress.forwarder import Forwarder
 from proxy.egress.forwarder_plan import ForwarderPlan, compile_forwarder
+from proxy.egress.route import Route
+from proxy.egress.routes import Routes
 from proxy.egress.sockets import EgressSocket, Key, Role, needed_sockets
 from proxy.egress.status import EgressStatus
 from proxy.egress.tunnel import Tunnel
@@ -28,6 +30,7 @@ class _Compiled:
 
     settings: EgressSettings
     tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]]
+    routes: Mapping[str, Route]
     forwarders: Mapping[Endpoint, ForwarderPlan]
     exit: ExitPlan | None
 
@@ -36,12 +39,13 @@ class EgressService:
     """Runs on the loop from `start` to `drain`, and owns the sockets."""
 
     def __init__(self, *, settings: EgressSettings, sockets: Sequence[EgressSocket], emit: Emit) -> None:
-        """Nothing happens before `start`. `sockets` are those of `open_egress_sockets(settings)`."""
+        """On the loop; nothing happens before `start`. `sockets` are those of `open_egress_sockets(settings)`."""
         self._settings = settings
         self._sockets = {each.key: each for each in sockets}
         self._emit = emit
         self._counters: dict[str, TunnelCounters] = {}
         self._tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]] = {}
+        self._routes = Routes(emit, asyncio.get_running_loop().time)
         self._forwarders: dict[Endpoint, Forwarder] = {}
         self._exit: ExitServer | None = None
         self._retired: list[Forwarder | ExitServer] = []  # without a place in the settings, but with open streams
@@ -92,6 +96,7 @@ class EgressService:
         return EgressStatus(
             tunnels=tuple(tunnel.counters.status() for _, tunnel in self._tunnels.values()),
             forwarders=tuple(forwarder.status() for forwarder in self._forwarders.values()),
+            routes=self._routes.status(),
             exit=self._exit.status() if self._exit is not None else None,
         )
 
@@ -119,14 +124,11 @@ class EgressService:
                 raise ValueError(f"no socket for the {role} at {endpoint}/{transport} was handed down")
         tunnels = {each.name: (each, self._make_tunnel(each)) for each in settings.tunnels}
         by_name = {name: tunnel for name, (_, tunnel) in tunnels.items()}
-        clock = asyncio.get_running_loop().time
-        forwarders = {
-            each.listen: compile_forwarder(each, settings, by_name, self._emit, clock) for each in settings.forwarders
-        }
+        routes = self._routes.make(settings, by_name)
+        forwarders = {each.listen: compile_forwarder(each, settings, routes) for each in settings.forwarders}
         before = self._exit.plan if self._exit is not None else None
-        return _Compiled(
-            settings, tunnels, forwarders, compile_exit(settings.exit, before) if settings.exit is not None else None
-        )
+        way_in = compile_exit(settings.exit, before) if settings.exit is not None else None
+        return _Compiled(settings, tunnels, routes, forwarders, way_in)
 
     def _make_tunnel(self, settings: TunnelSettings) -> Tunnel:
         known, tunnel = self._tunnels.get(settings.name, (None, None))
@@ -140,6 +142,7 @@ class EgressService:
     async def _apply(self, compiled: _Compiled) -> None:
         """Follow settings in which nothing is wrong."""
         self._settings, self._tunnels = compiled.settings, compiled.tunnels
+        self._routes.keep(compiled.routes)
         self._retired = [server for server in self._retired if server.busy]
         for listen in self._forwarders.keys() - compiled.forwarders.keys():
             self._retire(self._forwarders.pop(listen))

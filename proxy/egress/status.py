@@ -20,6 +20,32 @@ class TunnelStatus(Struct, frozen=True, kw_only=True):
     last_error: str | None
 
 
+class WayStatus(Struct, frozen=True, kw_only=True):
+    """One tunnel towards one primary over one transport. Times are in seconds."""
+
+    tunnel: str
+    state: str  # "closed": in use; "failing": in doubt; "open": left alone; "half-open": tried again
+    delay: float | None  # of answers, the mean of the last few
+    failed_share: float  # of the last few, 0 to 1
+    trips: int  # how often it was taken out
+    probes: int
+    answered_ago: float | None
+    retry_in: float | None  # where it is not closed
+    fault: str | None  # "tunnel", "configuration", "primary" or "unknown", while it fails
+    error: str | None  # the last, also after it works again
+    remedy: str  # what to do while it fails
+
+
+class RouteStatus(Struct, frozen=True, kw_only=True):
+    """One primary over one transport."""
+
+    primary: str
+    transport: str
+    chosen: str  # the tunnel that is tried first
+    fault: str | None  # while no tunnel leads to an answer: "primary", "tunnels" or "unknown"
+    ways: tuple[WayStatus, ...]  # in the order of the configuration
+
+
 class ForwarderStatus(Struct, frozen=True, kw_only=True):
     """One forwarder."""
 
@@ -55,4 +81,5 @@ class EgressStatus(Struct, frozen=True, kw_only=True):
 
     tunnels: tuple[TunnelStatus, ...]
     forwarders: tuple[ForwarderStatus, ...]
+    routes: tuple[RouteStatus, ...] = ()
     exit: ExitStatus | None

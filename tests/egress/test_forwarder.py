@@ -13,6 +13,7 @@ from dns.rcode import Rcode
 
 from proxy.egress import node_stream
 from proxy.egress.forwarder_plan import compile_forwarder
+from proxy.egress.routes import Routes
 from proxy.protocol.dns_frames import frame
 from proxy.settings import EgressSettings, Forwarder, Primary
 from proxy.values import Network
@@ -292,9 +293,10 @@ async def test_a_tunnel_that_hangs_in_its_handshake_is_left_by_datagrams_too() -
         settings = forwarder_settings(ways, primary.endpoint, udp_timeout=0.1)
         listen = settings.forwarders[0].listen
         async with running(settings) as near:
-            with pytest.raises(TimeoutError):
-                await ask_udp(listen, SOA, patience=0.15)
-            await auntil(lambda: near.status().tunnels[0].failures == {"no-answer": 1})
+            for _ in range(2):  # one silence may be a lost packet
+                with pytest.raises(TimeoutError):
+                    await ask_udp(listen, SOA, patience=0.15)
+            await auntil(lambda: near.status().tunnels[0].failures == {"no-answer": 2})
             assert await ask_udp(listen, SOA) == soa_answer(SOA)[0]
         for writer in held:
             writer.close()
@@ -411,10 +413,9 @@ async def test_many_queries_before_the_first_answer() -> None:
 
 async def test_settings_that_do_not_fit_are_named() -> None:
     primary = Primary(name="p", address=fresh_endpoint(), tunnels=("t",))
-    for forwarder, says in [
-        (Forwarder(listen=fresh_endpoint(), primary="q"), "no primary 'q'"),
-        (Forwarder(listen=fresh_endpoint(), primary="p"), "no tunnel 't'"),
-    ]:
-        settings = EgressSettings(primaries=(primary,), forwarders=(forwarder,))
-        with pytest.raises(ValueError, match=says):
-            compile_forwarder(forwarder, settings, {}, Events(), asyncio.get_running_loop().time)
+    forwarder = Forwarder(listen=fresh_endpoint(), primary="q")
+    settings = EgressSettings(primaries=(primary,), forwarders=(forwarder,))
+    with pytest.raises(ValueError, match="no primary 'q'"):
+        compile_forwarder(forwarder, settings, {})
+    with pytest.raises(ValueError, match="no tunnel 't'"):
+        Routes(Events(), asyncio.get_running_loop().time).make(settings, {})
