@@ -25,6 +25,7 @@ _WARNINGS = {
     "exited",
     "failed",
     "hung",
+    "keys-revoked",
     "lines-skipped",
     "load-failed",
     "not-applicable",

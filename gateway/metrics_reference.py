@@ -111,7 +111,7 @@ class _Idle:
 
     def processes(self) -> Sequence[ProcessState]:
         """The transfer process, with an exit that did nothing: without it the exit's families would be left out."""
-        exit_: dict[str, object] = defaultdict(int, rejects={})
+        exit_: dict[str, object] = defaultdict(int, rejects={}, users=())
         body = {"tunnels": (), "forwarders": (), "exit": exit_}
         return [
             ProcessState(

@@ -41,7 +41,7 @@ def tables(state: GatewayState) -> Iterable[Table]:
     if backends:
         yield _table(("backend", "state"), [(name, _health(name, told)) for name in backends])
     for kind, columns in _EGRESS.items():
-        rows = [row for body in told for row in _rows(body.get(kind))]
+        rows = [row for body in told for row in _rows(_part(body, kind))]
         if rows:
             yield _table(columns, [[_cell(row, column) for column in columns] for row in rows])
 
@@ -50,8 +50,16 @@ def tables(state: GatewayState) -> Iterable[Table]:
 _EGRESS = {
     "tunnels": ("name", "kind", "streams open", "streams total", "bytes in", "bytes out", "failures", "last error"),
     "forwarders": ("listen", "primary", "connections open", "queries udp", "queries tcp", "refused"),
-    "exit": ("listen", "streams open", "streams total", "bytes in", "bytes out", "rejects"),
+    "exit": ("listen", "streams open", "streams total", "handshakes", "bytes in", "bytes out", "rejects"),
+    "exit users": ("name", "streams open", "streams total", "associations open", "bytes in", "bytes out", "rejects"),
 }
+
+
+def _part(body: Mapping[str, Any], kind: str) -> Any:
+    """What a process says of a kind of thing: "exit users" are the users of its exit."""
+    for name in kind.split():
+        body = (body or {}).get(name)  # type: ignore[assignment]  # the last is a list
+    return body
 
 
 def _rows(told: Any) -> list[Mapping[str, Any]]:

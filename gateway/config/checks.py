@@ -59,6 +59,7 @@ def _unique(tree: Tree) -> Iterator[Fault]:
         ("tunnels",),
         ("tsig_keys",),
         ("primaries",),
+        ("exit", "users"),
         ("ingress", "backends"),
         ("filters", "rate_limits"),
         ("filters", "lists"),

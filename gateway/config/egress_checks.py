@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from filters.errors import FilterError
 from filters.names import zone_wire
 from filters.settings import FilterList
+from gateway.config.exit_checks import exit_faults
 from gateway.config.problems import quote
 from gateway.config.reader import Fault
 from gateway.config.tables import Tables, Tree, exists, items, named
-from proxy.settings import Exit, Forwarder, Primary, TsigKey, Tunnel
+from proxy.settings import Forwarder, Primary, TsigKey, Tunnel
 
 _QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
 """What an error quotes of a URL: of a malformed one, any part may be the password."""
@@ -24,6 +25,7 @@ def egress_faults(tables: Tables, tree: Tree) -> Iterator[Fault]:
     """All of them."""
     yield from _references(tables, tree)
     yield from _keys(tables)
+    yield from exit_faults(tables, tree)
     yield from _tsig_keys(tables)
 
 
@@ -48,7 +50,7 @@ def _references(tables: Tables, tree: Tree) -> Iterator[Fault]:
 
 
 def _keys(tables: Tables) -> Iterator[Fault]:
-    """Tunnel URLs and the exit's key, which only the protocols can judge. What was found is never shown."""
+    """Tunnel URLs, which only the protocols can judge. What was found is never shown."""
     # Imported here, because the ciphers are slow to load and a gateway without tunnels needs none.
     for key, table in tables.items():
         if table.kind is Tunnel and table.get("url") is not None:
@@ -58,13 +60,6 @@ def _keys(tables: Tables) -> Iterator[Fault]:
                 parse_tunnel_url(table.get("url").reveal())
             except ValueError as error:
                 yield Fault((*key, "url"), "a URL that is no tunnel", _QUOTED.sub("that part", str(error)))
-        elif table.kind is Exit and table.get("key") is not None and table.get("method") is not None:
-            from proxy.protocol.methods import find_method
-
-            try:
-                find_method(table.get("method")).key_from_text(table.get("key").reveal())
-            except ValueError as error:
-                yield Fault((*key, "key"), "a key that doesn't fit exit.method", str(error))
 
 
 def _tsig_keys(tables: Tables) -> Iterator[Fault]:

@@ -18,6 +18,7 @@ from gateway.settings import AdminSettings, GatewaySettings
 from proxy.settings import (
     Backend,
     Exit,
+    ExitUser,
     Forwarder,
     Health,
     Listener,
@@ -97,6 +98,17 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "listen": '"0.0.0.0:8388"',
         "key": '{ env = "ZONEGATE_EXIT_KEY" }',
         "allow": '["203.0.113.0/24:53"]',
+    },
+    ExitUser: {
+        "name": '"berlin"',
+        "key": '{ file = "berlin.key" }',
+        "allow": '["203.0.113.5/32:53"]',
+        "bytes_per_second": "10000000",
+        "bytes_burst": "20000000",
+        "streams_per_second": "20.0",
+        "streams_burst": "100",
+        "connections": "500",
+        "associations": "500",
     },
     Rule: {
         "name": '"no-any"',

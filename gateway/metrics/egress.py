@@ -68,6 +68,8 @@ def exit_metrics(status: dict[str, Any] | None) -> Iterator[Metric]:
         return
     yield gauge("exit_streams", "Open streams.", [], [((), status["streams_open"])])
     yield gauge("exit_associations", "UDP sessions kept.", [], [((), status["associations_open"])])
+    yield gauge("exit_handshakes", "Open connections that have not shown a key yet.", [], [((), status["handshakes"])])
+    yield gauge("exit_salts", "Salts of streams, remembered against replays.", [], [((), status["salts"])])
     texts = {
         "streams_opened": ("streams_total", "Streams opened."),
         "associations_opened": ("associations_total", "UDP sessions begun."),
@@ -83,4 +85,30 @@ def exit_metrics(status: dict[str, Any] | None) -> Iterator[Metric]:
         "What the exit would not serve, by reason.",
         ["reason"],
         (([reason], count) for reason, count in status["rejects"].items()),
+    )
+    yield from _exit_users(status["users"])
+
+
+def _exit_users(users: Rows) -> Iterator[Metric]:
+    """Of each user of the exit; their names are configuration."""
+    for name, (field, text) in {
+        "streams": ("streams_open", "Open streams of the user."),
+        "associations": ("associations_open", "UDP sessions of the user."),
+    }.items():
+        yield gauge(f"exit_user_{name}", text, ["user"], (([user["name"]], user[field]) for user in users))
+    for name, (field, text) in {
+        "streams_opened": ("streams_total", "Streams that the user opened."),
+        "associations_opened": ("associations_total", "UDP sessions that the user began."),
+        "received_datagrams": ("datagrams_in", "Datagrams from the user."),
+        "sent_datagrams": ("datagrams_out", "Datagrams to the user."),
+        "received_bytes": ("bytes_in", "Payload from the user."),
+        "sent_bytes": ("bytes_out", "Payload to the user."),
+        "throttled": ("throttled", "How often a stream rested because the user's rate was used up."),
+    }.items():
+        yield counter(f"exit_user_{name}", text, ["user"], (([user["name"]], user[field]) for user in users))
+    yield counter(
+        "exit_user_rejects",
+        "What the exit would not serve of the user, by reason.",
+        ["user", "reason"],
+        (([user["name"], reason], count) for user in users for reason, count in user["rejects"].items()),
     )

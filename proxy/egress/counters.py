@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from proxy.egress.status import ExitStatus, ForwarderStatus, TunnelStatus
+from proxy.egress.status import ExitStatus, ExitUserStatus, ForwarderStatus, TunnelStatus
 from proxy.errors import ProxyError
 
 
@@ -75,6 +75,39 @@ class ForwarderCounters:
 
 
 @dataclass(slots=True)
+class ExitUserCounters:
+    """Of one user of the exit."""
+
+    name: str
+    streams_open: int = 0
+    streams_total: int = 0
+    associations_open: int = 0
+    associations_total: int = 0
+    datagrams_in: int = 0
+    datagrams_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    throttled: int = 0
+    rejects: Counter[str] = field(default_factory=Counter)
+
+    def status(self) -> ExitUserStatus:
+        """The numbers now."""
+        return ExitUserStatus(
+            name=self.name,
+            streams_open=self.streams_open,
+            streams_total=self.streams_total,
+            associations_open=self.associations_open,
+            associations_total=self.associations_total,
+            datagrams_in=self.datagrams_in,
+            datagrams_out=self.datagrams_out,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            throttled=self.throttled,
+            rejects=dict(self.rejects),
+        )
+
+
+@dataclass(slots=True)
 class ExitCounters:
     """Of the exit."""
 
@@ -88,10 +121,13 @@ class ExitCounters:
     bytes_out: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
 
-    def status(self, listen: str) -> ExitStatus:
+    def status(self, listen: str, handshakes: int, salts: int, users: tuple[ExitUserStatus, ...]) -> ExitStatus:
         """The numbers now."""
         return ExitStatus(
             listen=listen,
+            handshakes=handshakes,
+            salts=salts,
+            users=users,
             streams_open=self.streams_open,
             streams_total=self.streams_total,
             associations_open=self.associations_open,

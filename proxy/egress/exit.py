@@ -7,8 +7,10 @@ import socket
 
 from proxy.egress.counters import ExitCounters
 from proxy.egress.crowd import Crowd
+from proxy.egress.exit_account import Account
 from proxy.egress.exit_datagrams import ExitDatagrams
-from proxy.egress.exit_plan import ExitPlan
+from proxy.egress.exit_plan import SINGLE, ExitPlan, UserPlan
+from proxy.egress.exit_strangers import Strangers
 from proxy.egress.exit_stream import ExitStream
 from proxy.egress.sockets import BACKLOG
 from proxy.egress.sparse import SparseEmitter
@@ -23,28 +25,46 @@ class ExitServer:
     def __init__(self, plan: ExitPlan, emit: Emit) -> None:
         self.plan = plan
         self._counters = ExitCounters()
-        self._emit = SparseEmitter(emit, asyncio.get_running_loop().time)
+        self._clock = asyncio.get_running_loop().time
+        self._emit_all = emit
+        self._emit = SparseEmitter(emit, self._clock)
+        self._accounts: dict[str, Account] = {}
         self._streams: Crowd[ExitStream] = Crowd()
-        self._unproven: Crowd[ExitStream] = Crowd()  # those that have not yet shown that they know the key
+        self._strangers: Strangers[ExitStream] = Strangers()
         self._server: asyncio.Server | None = None
         self._datagrams: ExitDatagrams | None = None
 
     async def start(self, udp: socket.socket, tcp: socket.socket) -> None:
         """Begin to serve."""
-        self._datagrams = ExitDatagrams(udp, self.plan, self._counters, self._reject)
+        self._datagrams = ExitDatagrams(udp, self.plan, self._counters, self.account, self._reject)
         self._server = await asyncio.get_running_loop().create_server(self._accept, sock=tcp, backlog=BACKLOG)
 
     def reload(self, plan: ExitPlan) -> None:
-        """New streams follow this plan; what is open goes on as it began."""
+        """New streams follow this plan; what is open goes on as it began, unless its key is no longer in the plan."""
         self.plan = plan
-        if self._datagrams is not None:
-            self._datagrams.reload(plan)
+        for name in self._accounts.keys() - plan.users.keys():
+            del self._accounts[name]
+        for name, account in self._accounts.items():
+            account.follow(plan.users[name])
+        self.revoke(plan, self._datagrams.reload(plan) if self._datagrams is not None else 0)
+
+    def revoke(self, plan: ExitPlan, sessions: int = 0) -> None:
+        """Close the streams whose key is not in the plan, and tell, together with the UDP sessions that ended so."""
+        revoked = [stream for stream in self._streams if stream.user is not None and not plan.knows(stream.user)]
+        for stream in revoked:
+            self._counters.rejects["key-revoked"] += 1
+            stream.reset()
+        if revoked or sessions:
+            users = sorted({stream.user.name for stream in revoked if stream.user is not None})
+            self._emit_all(
+                "exit.keys-revoked", {"streams": len(revoked), "sessions": sessions, "users": ", ".join(users)}
+            )
 
     def stop_accepting(self) -> None:
         """No new TCP connections; those that were no clients yet are closed."""
         if self._server is not None:
             self._server.close()
-        for stream in self._unproven:
+        for stream in self._strangers:
             stream.reset()
 
     def retire(self) -> None:
@@ -72,45 +92,71 @@ class ExitServer:
 
     def status(self) -> ExitStatus:
         """The numbers now."""
-        return self._counters.status(str(self.plan.settings.listen))
+        users = [self.account(user).counters.status() for name, user in self.plan.users.items() if name != SINGLE]
+        return self._counters.status(
+            listen=str(self.plan.settings.listen),
+            handshakes=len(self._strangers),
+            salts=len(self.plan.salts),
+            users=tuple(users),
+        )
+
+    def account(self, user: UserPlan) -> Account:
+        """The account of a user of the plan in force; one that came through an older plan has one of its own."""
+        known = self._accounts.get(user.name)
+        if known is None:
+            known = Account(user, self._clock)
+            if user.name in self.plan.users:
+                self._accounts[user.name] = known
+        return known
 
     def _accept(self) -> asyncio.Protocol:
         return ExitStream(self.plan, self._counters, self)
 
-    def _reject(self, client: str, error: ProxyError) -> None:
+    def _reject(self, client: str, error: ProxyError, user: UserPlan | None = None) -> None:
         self._counters.rejects[error.reason] += 1
-        self._emit("exit.rejected", error.reason, {"client": client, "reason": error.reason, "error": str(error)})
+        fields = {"client": client, "reason": error.reason, "error": str(error)}
+        if user is not None and user.name != SINGLE:
+            self.account(user).counters.rejects[error.reason] += 1
+            fields["user"] = user.name
+        self._emit("exit.rejected", error.reason, fields)
 
     # What the connections report; see `exit_stream.Host`.
 
     def admit(self, stream: ExitStream) -> bool:
-        """Make room, if need be, by the oldest connection that has not shown the key."""
-        if len(self._streams) >= self.plan.settings.connections:
-            self._counters.rejects["too-many-connections"] += 1
-            oldest = next(iter(self._unproven), None)
-            if oldest is None:
-                return False
-            oldest.reset()
-            self._leave(oldest)
+        """Make room, if need be, by the oldest connection that has not shown a key: of its address, or of all."""
+        if self._strangers.count(stream.source) >= self.plan.settings.handshakes_per_address:
+            self._make_room("too-many-handshakes", stream.source)
+        if len(self._streams) >= self.plan.settings.connections and not self._make_room("too-many-connections"):
+            return False
         self._streams.add(stream)
-        self._unproven.add(stream)
+        self._strangers.add(stream, stream.source)
         self._counters.streams_open = len(self._streams)
         self._counters.streams_total += 1
         return True
 
-    def proven(self, stream: ExitStream) -> None:
-        """It has shown that it knows the key."""
-        self._unproven.discard(stream)
+    def proven(self, stream: ExitStream, user: UserPlan) -> Account:
+        """It has shown that it knows the key of this user."""
+        self._strangers.discard(stream)
+        return self.account(user)
 
     def rejected(self, stream: ExitStream, error: ProxyError) -> None:
         """It was not served."""
-        self._reject(stream.client, error)
+        self._reject(stream.client, error, stream.user)
 
     def closed(self, stream: ExitStream) -> None:
         """It is over."""
         self._leave(stream)
 
+    def _make_room(self, reason: str, source: str | None = None) -> bool:
+        self._counters.rejects[reason] += 1
+        oldest = self._strangers.oldest(source)
+        if oldest is None:
+            return False
+        oldest.reset()
+        self._leave(oldest)
+        return True
+
     def _leave(self, stream: ExitStream) -> None:
         self._streams.discard(stream)
-        self._unproven.discard(stream)
+        self._strangers.discard(stream)
         self._counters.streams_open = len(self._streams)

@@ -1,4 +1,8 @@
-"""What the exit does, compiled from its settings.
+"""What the exit does, compiled from its settings: who may come, and what each may open.
+
+    no users           one client, whose key is `exit.key`; its name here is ""
+    users, and a key   the key is the identity key (SIP023), and each user has a key of its own; AES of 2022 only
+    one user, no key   one client with a name and limits, whose key is the user's; any method
 
 Immutable but for the store of salts. A reload makes a new one; what is open keeps the one that it began with.
 """
@@ -6,17 +10,30 @@ Immutable but for the store of salts. A reload makes a new one; what is open kee
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from proxy.errors import TunnelError
 from proxy.protocol.address import Target
 from proxy.protocol.editions import salt_store, server_stream
+from proxy.protocol.identity import KeyHolder, KeyTable
 from proxy.protocol.methods import Method, find_method
 from proxy.protocol.salts import SaltStore
 from proxy.protocol.shadowsocks import ServerStream
-from proxy.settings import Exit
+from proxy.settings import Exit, ExitUser
 from proxy.values import Endpoint
+
+SINGLE = ""  # the name of the client of an exit without users
+
+
+@dataclass(frozen=True, slots=True)
+class UserPlan:
+    """One user. `settings` is None for the client of an exit without users."""
+
+    name: str
+    key: bytes = field(repr=False)
+    settings: ExitUser | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +42,26 @@ class ExitPlan:
 
     settings: Exit
     method: Method
-    key: bytes = field(repr=False)
+    key: bytes = field(repr=False)  # the client's, or the identity key
+    users: Mapping[str, UserPlan]
+    table: KeyTable | None  # where there is an identity key
     salts: SaltStore = field(repr=False)
-    since: float  # Unix time; nothing that is older was seen under this key by this process
 
     def stream(self) -> ServerStream:
         """The codec of a new connection."""
-        return server_stream(self.method, self.key, self.salts)
+        return server_stream(self.method, self.key, self.salts, self.table)
 
-    def check_target(self, target: Target) -> Endpoint:
-        """The target as an address that may be opened.
+    def user(self, named: str) -> UserPlan | None:
+        """The user of that name; without an identity key the codec knows no names, and there is only one."""
+        return self.users.get(named) if self.table is not None else next(iter(self.users.values()))
+
+    def knows(self, user: UserPlan) -> bool:
+        """Whether a user of another plan may go on under this one: the same name with the same key."""
+        known = self.users.get(user.name)
+        return known is not None and known.key == user.key
+
+    def check_target(self, target: Target, user: UserPlan | None = None) -> Endpoint:
+        """The target as an address that may be opened, for this user.
 
         Raises:
             TunnelError: "target-by-name": this exit resolves nothing. "target-not-allowed".
@@ -46,19 +73,44 @@ class ExitPlan:
             raise TunnelError(f"asked for {target}, an IPv4 address in disguise", "target-not-allowed")
         if target.port == 0 or not any(allowed.allows(target) for allowed in self.settings.allow):
             raise TunnelError(f"asked for {target}, which exit.allow does not name", "target-not-allowed")
+        own = user.settings.allow if user is not None and user.settings is not None else ()
+        if own and not any(allowed.allows(target) for allowed in own):
+            raise TunnelError(f"asked for {target}, which the user's allow does not name", "target-not-allowed")
         return target
 
 
 def compile_exit(settings: Exit, before: ExitPlan | None = None, now: float | None = None) -> ExitPlan:
-    """Read method and key. `before` is the plan in force: its salts stay known while its key does. `now` is Unix time.
+    """Read method and keys.
+
+    `before` is the plan in force: the salts that it saw stay known. `now` is Unix time, when the plan comes into use.
 
     Raises:
-        ValueError: unknown method or unfit key; the text does not show the key.
+        ValueError: unknown method, an unfit key, or users that the method can't tell apart; no key is shown.
     """
     method = find_method(settings.method)
-    key = method.key_from_text(settings.key.reveal())
-    same = before is not None and (before.method, before.key) == (method, key)
-    if before is not None and same:
-        return ExitPlan(settings, method, key, before.salts, before.since)
-    since = time.time() if now is None else now
-    return ExitPlan(settings, method, key, salt_store(method, since), since)
+    if settings.key is None and len(settings.users) != 1:
+        raise ValueError("the exit has no key")
+    users = {each.name: UserPlan(each.name, _key(method, each), each) for each in settings.users}
+    table = None
+    if settings.key is None:
+        (user,) = users.values()
+        key = user.key
+    else:
+        key = method.key_from_text(settings.key.reveal())
+        if users:
+            table = KeyTable(method, [KeyHolder(each.name, each.key) for each in users.values()])
+        else:
+            users = {SINGLE: UserPlan(SINGLE, key, None)}
+    if before is not None and before.method == method:
+        salts = before.salts
+        salts.users = len(users)
+    else:
+        salts = salt_store(method, time.time() if now is None else now, len(users))
+    return ExitPlan(settings, method, key, users, table, salts)
+
+
+def _key(method: Method, user: ExitUser) -> bytes:
+    try:
+        return method.key_from_text(user.key.reveal())
+    except ValueError as error:
+        raise ValueError(f"user {user.name}: {error}") from None

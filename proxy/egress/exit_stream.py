@@ -9,6 +9,9 @@ has not shown that it knows the key is treated as one that sent nothing. It is h
 timeout counted from its accept, and then reset (SO_LINGER 0), whatever came before: noise, a replay, half a header,
 a FIN, or nothing. Holding it costs what an idle connection costs, which a prober can have anyway; when the exit is
 full, the oldest such connection goes first. Once the key is shown, refusals close at once: the peer is one of ours.
+
+A user's limits. A new stream beyond the user's rate waits in CONNECTING for its turn; payload beyond it makes both
+sides of the stream rest, unread, until the debt is paid. Nothing of a stream is dropped.
 """
 
 from __future__ import annotations
@@ -23,13 +26,16 @@ from typing import Protocol, cast
 
 from proxy.egress.connecting import connect_tcp
 from proxy.egress.counters import ExitCounters
-from proxy.egress.exit_plan import ExitPlan
+from proxy.egress.exit_account import Account
+from proxy.egress.exit_plan import ExitPlan, UserPlan
+from proxy.egress.exit_strangers import source_of
 from proxy.egress.exit_target import ExitTarget
+from proxy.egress.gate import Gate
 from proxy.egress.idle import IdleTimer
+from proxy.egress.keepalive import keep_alive
 from proxy.egress.stream import HIGH_WATER
 from proxy.egress.usable import usable
-from proxy.errors import PrimaryError, ProtocolError, ProxyError
-from proxy.protocol.address import Target
+from proxy.errors import PrimaryError, ProtocolError, ProxyError, TunnelError
 from proxy.protocol.shadowsocks import Opened
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
@@ -50,8 +56,8 @@ class Host(Protocol):
     def admit(self, stream: ExitStream) -> bool:
         """Whether there is room for this connection; where not, it is closed at once."""
 
-    def proven(self, stream: ExitStream) -> None:
-        """It has shown that it knows the key."""
+    def proven(self, stream: ExitStream, user: UserPlan) -> Account:
+        """It has shown that it knows the key of this user, whose account is returned."""
 
     def rejected(self, stream: ExitStream, error: ProxyError) -> None:
         """It was not served; to be counted and told."""
@@ -72,20 +78,26 @@ class ExitStream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._idle: IdleTimer | None = None
+        self._resting: asyncio.TimerHandle | None = None  # the user's rate is used up
         self._pending: list[bytes] = []  # payload that came before the target was connected; one read at most
         self._ended = False  # the client has sent its last byte
         self._connecting: asyncio.Task[None] | None = None
         self._target: ExitTarget | None = None
-        self.client = "?"
+        self._account: Account | None = None
+        self._inlet = Gate()
+        self.user: UserPlan | None = None
+        self.client = self.source = "?"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
-        self.client = str(name[0]) if name else "?"
+        self.client, self.source = str(name[0]) if name else "?", source_of(name)
         if not self._host.admit(self):
             self.reset()
             return
         self._transport.set_write_buffer_limits(HIGH_WATER)
+        self._inlet.attach(self._transport)
+        keep_alive(transport)
         limit = self._plan.settings.handshake_timeout
         self._deadline = asyncio.get_running_loop().call_later(limit, self._handshake_over)
 
@@ -101,11 +113,11 @@ class ExitStream(asyncio.Protocol):
             self._fault(error)
             return
         for event in events:
-            if isinstance(event, Opened):
-                self._open(event.target)
-            else:
-                self._counters.bytes_in += len(event)
+            if not isinstance(event, Opened):
                 self._pending.append(event)
+            elif not self._open(event):
+                return
+        self._count_in(sum(len(event) for event in events if not isinstance(event, Opened)))
         self._send_pending()
 
     def eof_received(self) -> bool:
@@ -120,12 +132,12 @@ class ExitStream(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._target is not None:
-            self._target.pause_reading()
+            self._target.inlet.hold("client")
 
     def resume_writing(self) -> None:
         self._touch()
         if self._target is not None:
-            self._target.resume_reading()
+            self._target.inlet.release("client")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -133,10 +145,14 @@ class ExitStream(asyncio.Protocol):
             self._deadline.cancel()
         if self._idle is not None:
             self._idle.stop()
+        if self._resting is not None:
+            self._resting.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._target is not None:
             self._target.abort()
+        if self._account is not None:
+            self._account.close_stream()
         self._host.closed(self)
 
     def reset(self) -> None:
@@ -154,8 +170,7 @@ class ExitStream(asyncio.Protocol):
         if self._state is State.HEADER:
             self._state = State.SILENT
             self._codec = self._plan.stream()  # the old one keeps what it could not read: up to a whole read of noise
-            if usable(self._transport):
-                self._transport.pause_reading()
+            self._inlet.hold("silent")
         else:
             self.reset()
 
@@ -164,19 +179,33 @@ class ExitStream(asyncio.Protocol):
             self._host.rejected(self, ProtocolError("no complete header in time", "handshake-timeout"))
         self.reset()
 
-    def _open(self, target: Target) -> None:
-        self._host.proven(self)
+    def _open(self, opened: Opened) -> bool:
+        """The header is right. Whether the stream goes on."""
+        user = self._plan.user(opened.user)
+        if user is None:  # the table of keys is made of the users
+            raise RuntimeError("a stream of nobody")
+        self.user = user
+        account = self._host.proven(self, user)
         if self._deadline is not None:
             self._deadline.cancel()
-        self._state = State.CONNECTING
-        self._idle = IdleTimer(self._plan.settings.idle_timeout, self.reset)
-        if usable(self._transport):
-            self._transport.pause_reading()
-        self._connecting = asyncio.create_task(self._connect(target))
-
-    async def _connect(self, target: Target) -> None:
         try:
-            host, port = self._plan.check_target(target).sockaddr
+            wait = account.open_stream(self._plan.settings.connect_timeout)
+        except TunnelError as error:
+            self._host.rejected(self, error)
+            self.reset()
+            return False
+        self._account = account
+        self._state = State.CONNECTING
+        self._idle = IdleTimer(self._plan.settings.idle_timeout, self._idle_over)
+        self._inlet.hold("connecting")
+        self._connecting = asyncio.create_task(self._connect(opened, user, wait))
+        return True
+
+    async def _connect(self, opened: Opened, user: UserPlan, wait: float) -> None:
+        try:
+            host, port = self._plan.check_target(opened.target, user).sockaddr
+            if wait:
+                await asyncio.sleep(wait)
             limit = self._plan.settings.connect_timeout
             _, connected = await connect_tcp(host, port, lambda: ExitTarget(self), limit, PrimaryError)
         except ProxyError as error:
@@ -185,11 +214,42 @@ class ExitStream(asyncio.Protocol):
             return
         self._state = State.RELAY
         self._target = connected
-        if usable(self._transport):
-            self._transport.resume_reading()  # first: what is pending may already be too much for the target
+        if self._resting is not None:
+            connected.inlet.hold("rate")
+        self._inlet.release("connecting")
         self._send_pending()
         if self._ended:
             connected.write_eof()
+
+    def _count_in(self, count: int) -> None:
+        if count and self._account is not None:
+            self._counters.bytes_in += count
+            self._account.counters.bytes_in += count
+            self._rest(self._account.pass_bytes(count))
+
+    def _rest(self, seconds: float) -> None:
+        """Read from neither side until the user's debt is paid."""
+        if seconds <= 0:
+            return
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = asyncio.get_running_loop().call_later(seconds, self._rested)
+        self._inlet.hold("rate")
+        if self._target is not None:
+            self._target.inlet.hold("rate")
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._touch()
+        self._inlet.release("rate")
+        if self._target is not None:
+            self._target.inlet.release("rate")
+
+    def _idle_over(self) -> None:
+        if self._resting is not None and self._idle is not None:
+            self._idle.restart()  # it is we who do not read
+        else:
+            self.reset()
 
     def _send_pending(self) -> None:
         if self._target is not None and self._pending:
@@ -205,7 +265,10 @@ class ExitStream(asyncio.Protocol):
     def answer(self, data: bytes) -> None:
         """Bytes from the target, to the client."""
         self._touch()
-        self._counters.bytes_out += len(data)
+        if self._account is not None:
+            self._counters.bytes_out += len(data)
+            self._account.counters.bytes_out += len(data)
+            self._rest(self._account.pass_bytes(len(data)))
         if usable(self._transport):
             self._transport.write(self._codec.send(data, time.time()))
 
@@ -224,11 +287,9 @@ class ExitStream(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """The target takes no more for now."""
-        if usable(self._transport):
-            self._transport.pause_reading()
+        self._inlet.hold("target")
 
     def resume_reading(self) -> None:
         """It takes more again."""
         self._touch()
-        if usable(self._transport):
-            self._transport.resume_reading()
+        self._inlet.release("target")

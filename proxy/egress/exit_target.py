@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
+from proxy.egress.gate import Gate
+from proxy.egress.keepalive import keep_alive
 from proxy.egress.stream import HIGH_WATER
 from proxy.egress.usable import usable
 
@@ -36,10 +38,13 @@ class ExitTarget(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer_ended = False
         self._request_ended = False
+        self.inlet = Gate()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(HIGH_WATER)
+        keep_alive(transport)
+        self.inlet.attach(self._transport)
 
     def data_received(self, data: bytes) -> None:
         if self._client is not None:
@@ -80,16 +85,6 @@ class ExitTarget(asyncio.Protocol):
             self._transport.close()
         else:
             self._transport.write_eof()
-
-    def pause_reading(self) -> None:
-        """The client is slow."""
-        if usable(self._transport):
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Go on."""
-        if usable(self._transport):
-            self._transport.resume_reading()
 
     def abort(self) -> None:
         """The client is gone; nothing is reported any more."""

@@ -61,10 +61,29 @@ class ForwarderStatus(Struct, frozen=True, kw_only=True):
     bytes_in: int  # answers over TCP
 
 
+class ExitUserStatus(Struct, frozen=True, kw_only=True):
+    """One user of the exit."""
+
+    name: str
+    streams_open: int
+    streams_total: int
+    associations_open: int
+    associations_total: int
+    datagrams_in: int  # from the user
+    datagrams_out: int
+    bytes_in: int  # from the user, payload
+    bytes_out: int
+    throttled: int  # how often a stream was made to wait by the user's rate
+    rejects: dict[str, int]  # by reason
+
+
 class ExitStatus(Struct, frozen=True, kw_only=True):
     """The exit."""
 
     listen: str
+    handshakes: int  # connections that have not shown a key yet
+    salts: int  # remembered against replays
+    users: tuple[ExitUserStatus, ...]  # none where the exit has a single key
     streams_open: int
     streams_total: int
     associations_open: int

@@ -6,7 +6,7 @@ seconds.
 
 from proxy.settings.base import Name, Seconds, Settings
 from proxy.settings.egress import EgressSettings
-from proxy.settings.exit import Exit
+from proxy.settings.exit import Exit, ExitUser
 from proxy.settings.failover import Failover
 from proxy.settings.forwarders import Forwarder
 from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, Listener, UdpSettings
@@ -22,6 +22,7 @@ __all__ = [
     "DatagramsIn",
     "EgressSettings",
     "Exit",
+    "ExitUser",
     "Failover",
     "Forwarder",
     "Grant",

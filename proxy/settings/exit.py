@@ -1,4 +1,4 @@
-"""Settings of the far end of tunnels: `[exit]`."""
+"""Settings of the far end of tunnels: `[exit]` and `[[exit.users]]`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,38 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from proxy.settings.base import Seconds, Settings
+from proxy.settings.base import Name, Seconds, Settings
 from proxy.values import Destination, Endpoint, Secret
+
+
+class ExitUser(Settings, frozen=True, kw_only=True):
+    """`[[exit.users]]`: one of several gateways, or other clients, behind one exit."""
+
+    name: Annotated[Name, Meta(description="its name in logs, metrics and `zonegate status`")]
+    key: Annotated[Secret, Meta(description="its own key, in the form that `exit.method` asks for")]
+    allow: Annotated[
+        tuple[Destination, ...],
+        Meta(description="of what exit.allow names, this user opens only this; default: all of it"),
+    ] = ()
+    bytes_per_second: Annotated[
+        int | None,
+        Meta(ge=1024, le=1 << 40, description="payload, both directions together; streams wait, datagrams are dropped"),
+    ] = None
+    bytes_burst: Annotated[
+        int | None, Meta(ge=1024, le=1 << 40, description="bytes that may pass at once; default: those of one second")
+    ] = None
+    streams_per_second: Annotated[
+        float | None, Meta(gt=0, le=1_000_000, description="new streams; those beyond it wait for their turn")
+    ] = None
+    streams_burst: Annotated[
+        int | None, Meta(ge=1, le=1_000_000, description="new streams at once; default: those of one second")
+    ] = None
+    connections: Annotated[
+        int | None, Meta(ge=1, le=1_000_000, description="open streams; default: as many as the exit has")
+    ] = None
+    associations: Annotated[
+        int | None, Meta(ge=1, le=1_000_000, description="UDP sessions; default: as many as the exit has")
+    ] = None
 
 
 class Exit(Settings, frozen=True, kw_only=True):
@@ -25,7 +55,14 @@ class Exit(Settings, frozen=True, kw_only=True):
         ],
         Meta(description="the Shadowsocks method; one of the 2022 edition unless the other side can't"),
     ] = "2022-blake3-aes-256-gcm"
-    key: Annotated[Secret, Meta(description="2022: base64 of 16 or 32 random bytes; before: a password")]
+    key: Annotated[
+        Secret | None,
+        Meta(
+            description="2022: base64 of 16 or 32 random bytes; before: a password. "
+            "With users: the identity key, which all of them know"
+        ),
+    ] = None
+    users: tuple[ExitUser, ...] = ()
     allow: Annotated[
         tuple[Destination, ...], Meta(min_length=1, description="prefix and port that it opens; nothing else")
     ]
@@ -35,6 +72,14 @@ class Exit(Settings, frozen=True, kw_only=True):
     handshake_timeout: Annotated[Seconds, Meta(description="the first header must have come within this")] = 10.0
     connect_timeout: Annotated[Seconds, Meta(description="the connection to a primary must stand within this")] = 5.0
     connections: Annotated[int, Meta(ge=1, le=1_000_000, description="open TCP connections")] = 10_000
+    handshakes_per_address: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="connections of one address (IPv6: of one /64) without a key shown yet; the oldest makes room",
+        ),
+    ] = 64
     associations: Annotated[
         int, Meta(ge=1, le=1_000_000, description="UDP sessions kept; one silent for 60 s makes room")
     ] = 4096

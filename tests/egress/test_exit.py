@@ -47,14 +47,19 @@ HANDSHAKE = 0.3  # seconds
 both_editions = pytest.mark.parametrize("method", [METHOD, "aes-128-gcm"])
 
 
+def key_of(settings: Exit) -> str:
+    assert settings.key is not None
+    return settings.key.reveal()
+
+
 def stream_codec(settings: Exit) -> ClientStream:
     method = METHODS[settings.method]
-    return client_stream(method, method.key_from_text(settings.key.reveal()))
+    return client_stream(method, method.key_from_text(key_of(settings)))
 
 
 def datagram_codec(settings: Exit) -> ClientDatagrams:
     method = METHODS[settings.method]
-    return client_datagrams(method, method.key_from_text(settings.key.reveal()))
+    return client_datagrams(method, method.key_from_text(key_of(settings)))
 
 
 @asynccontextmanager
@@ -400,7 +405,7 @@ async def test_no_key_in_what_is_reported() -> None:
     events = Events()
     async with ScriptedPrimary() as primary, an_exit(primary, events=events) as (settings, service):
         await end_of(settings, os.urandom(100))
-        key = settings.key.reveal()
+        key = key_of(settings)
         said = f"{events.seen} {service.status()} {settings} {compile_exit(settings)}"
         assert key not in said
         assert repr(METHODS[METHOD].key_from_text(key)) not in said

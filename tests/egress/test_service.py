@@ -105,8 +105,8 @@ async def test_forwarders_come_and_go_and_open_streams_stay() -> None:
             assert await ask_tcp(other, SOA) == soa_answer(SOA)
 
 
-async def test_the_exits_key_is_swapped_and_its_streams_live() -> None:
-    keys = [fresh_key(METHOD), fresh_key(METHOD)]
+async def test_the_exits_key_is_swapped_and_the_old_one_stops_working() -> None:
+    keys, events = [fresh_key(METHOD), fresh_key(METHOD)], Events()
     async with ScriptedPrimary(lambda query: []) as primary:
         exits = [exit_settings(METHOD, key, [primary.endpoint]) for key in keys]
         exits[1] = msgspec.structs.replace(exits[1], listen=exits[0].listen)
@@ -114,7 +114,7 @@ async def test_the_exits_key_is_swapped_and_its_streams_live() -> None:
         nodes = [forwarder_settings([way], primary.endpoint, idle_timeout=0.5) for way in ways]
         listens = [node.forwarders[0].listen for node in nodes]
         async with (
-            running(EgressSettings(exit=exits[0])) as far,
+            running(EgressSettings(exit=exits[0]), events) as far,
             running(nodes[0]),
             running(nodes[1]),
             connection(listens[0]) as (reader, writer),
@@ -122,15 +122,18 @@ async def test_the_exits_key_is_swapped_and_its_streams_live() -> None:
             writer.write(frame(SOA))
             await auntil(lambda: primary.asked_tcp)
             await far.reload(EgressSettings(exit=exits[1]), list(far.sockets))
-            (asked,) = primary.connections
-            asked.write(frame(soa_answer(SOA)[0]))
-            assert await read_message(reader) == soa_answer(SOA)[0]
+            assert await is_closed(reader)
+            await auntil(lambda: not primary.connections)
             primary.script = soa_answer
             assert await ask_tcp(listens[1], SOA) == soa_answer(SOA)
             assert await ask_udp(listens[1], SOA) == soa_answer(SOA)[0]
             with pytest.raises(asyncio.IncompleteReadError):
                 await ask_tcp(listens[0], SOA)
-            assert exit_status(far).rejects == {"authentication": 1}
+            rejects = exit_status(far).rejects
+            assert rejects["key-revoked"] == 1
+            assert rejects["authentication"] >= 1
+            (event,) = events.named("exit.keys-revoked")
+            assert (event["streams"], event["sessions"]) == (1, 0)
 
 
 async def test_the_exit_comes_and_goes() -> None:

@@ -60,6 +60,23 @@ TRANSFER = {
     ],
     "exit": {
         "listen": "127.0.0.1:8388",
+        "handshakes": 1,
+        "salts": 2,
+        "users": [
+            {
+                "name": "berlin",
+                "streams_open": 1,
+                "streams_total": 2,
+                "associations_open": 3,
+                "associations_total": 4,
+                "datagrams_in": 5,
+                "datagrams_out": 6,
+                "bytes_in": 7,
+                "bytes_out": 8,
+                "throttled": 9,
+                "rejects": {"user-rate": 10},
+            }
+        ],
         "streams_open": 1,
         "streams_total": 2,
         "associations_open": 3,

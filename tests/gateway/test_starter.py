@@ -34,6 +34,7 @@ def test_every_setting_uncommented_is_clean_too(tmp_path: Path, monkeypatch: pyt
         "admin.token": "token",
         "cookie.secret": "e5e973e5a6b2a43f48e7dc849e37bfcf",
         "customer-a.tsig": "c2VjcmV0",
+        "berlin.key": KEY_32[::-1].replace("=", "") + "=",
     }.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
