@@ -59,10 +59,11 @@ class Route:
         self._board = board or Board()
         self._culprits: dict[Transport, Culprit | None] = {"udp": None, "tcp": None}
         self._slowest: dict[Transport, float] = {"udp": 0.0, "tcp": 0.0}
+        carrying = [tunnel for tunnel in tunnels if tunnel.carries_udp] or tunnels
         known = {(id(way.tunnel), way.transport): way for way in (before.ways if before is not None else ())}
         self._ways: dict[Transport, list[Way]] = {"udp": [], "tcp": []}
         for transport, ways in self._ways.items():
-            for tunnel in tunnels:
+            for tunnel in carrying if transport == "udp" else tunnels:
                 way = known.get((id(tunnel), transport)) or Way(tunnel, transport, self.rules, clock())
                 way.breaker.rules = self.rules
                 ways.append(way)
@@ -74,7 +75,8 @@ class Route:
         """Keep the exits that the primary knows."""
         self.asked = before.asked
         for transport, choice in self._choices.items():
-            chosen = before._ways[transport][before._choices[transport].chosen]
+            ways = before._ways[transport]
+            chosen = ways[before._choices[transport].chosen] if ways else None
             if chosen in self._ways[transport]:
                 choice.chosen = self._ways[transport].index(chosen)
 
@@ -86,7 +88,10 @@ class Route:
     # Who wants to send something.
 
     def order(self, transport: Transport) -> list[Tunnel]:
-        """All tunnels, in the order in which to try them now. What is asked for here should be reported on."""
+        """All tunnels, in the order in which to try them now; for datagrams those that carry them, if there are any.
+
+        What is asked for here should be reported on.
+        """
         now = self.asked = self._clock()
         ways = self._ways[transport]
         self._look(transport, now)
@@ -211,6 +216,7 @@ class Route:
                 ways=tuple(_way_status(way, now) for way in ways),
             )
             for transport, ways in self._ways.items()
+            if ways
         )
 
 
@@ -230,6 +236,7 @@ def _way_status(way: Way, now: float) -> WayStatus:
         failed_share=way.delay.failed_share,
         trips=way.breaker.trips,
         probes=way.probes,
+        rcode=way.rcode,
         answered_ago=None if way.answered is None else now - way.answered,
         retry_in=None if way.state is State.CLOSED else max(0.0, way.breaker.until - now),
         fault=way.fault,

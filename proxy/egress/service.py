@@ -13,6 +13,8 @@ from proxy.egress.exit import ExitServer
 from proxy.egress.exit_plan import ExitPlan, compile_exit
 from proxy.egress.forwarder import Forwarder
 from proxy.egress.forwarder_plan import ForwarderPlan, compile_forwarder
+from proxy.egress.pool.prober import Prober
+from proxy.egress.pool.subjects import subjects
 from proxy.egress.route import Route
 from proxy.egress.routes import Routes
 from proxy.egress.sockets import EgressSocket, Key, Role, needed_sockets
@@ -46,6 +48,7 @@ class EgressService:
         self._counters: dict[str, TunnelCounters] = {}
         self._tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]] = {}
         self._routes = Routes(emit, asyncio.get_running_loop().time)
+        self._prober = Prober(emit, asyncio.get_running_loop().time)
         self._forwarders: dict[Endpoint, Forwarder] = {}
         self._exit: ExitServer | None = None
         self._retired: list[Forwarder | ExitServer] = []  # without a place in the settings, but with open streams
@@ -58,6 +61,7 @@ class EgressService:
                 down; the text shows no secret.
         """
         await self._apply(self._compile(self._settings, self._sockets))
+        self._prober.start()
 
     async def reload(self, settings: EgressSettings, sockets: Sequence[EgressSocket]) -> None:
         """Swap tunnels, primaries and access lists; what is open goes on as it began.
@@ -102,6 +106,7 @@ class EgressService:
 
     async def drain(self, grace: float) -> None:
         """Take nothing new, wait up to `grace` seconds for what is open, then close all."""
+        await self._prober.stop()
         servers = self._servers()
         for server in servers:
             server.stop_accepting()
@@ -143,6 +148,7 @@ class EgressService:
         """Follow settings in which nothing is wrong."""
         self._settings, self._tunnels = compiled.settings, compiled.tunnels
         self._routes.keep(compiled.routes)
+        self._prober.configure(subjects(compiled.settings, compiled.forwarders.values()))
         self._retired = [server for server in self._retired if server.busy]
         for listen in self._forwarders.keys() - compiled.forwarders.keys():
             self._retire(self._forwarders.pop(listen))

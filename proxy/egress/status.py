@@ -29,6 +29,7 @@ class WayStatus(Struct, frozen=True, kw_only=True):
     failed_share: float  # of the last few, 0 to 1
     trips: int  # how often it was taken out
     probes: int
+    rcode: int | None  # of the last answer to a probe
     answered_ago: float | None
     retry_in: float | None  # where it is not closed
     fault: str | None  # "tunnel", "configuration", "primary" or "unknown", while it fails

@@ -28,6 +28,7 @@ class Way:
         self.heard = now  # the last signal, good or bad
         self.answered: float | None = None  # the last good one
         self.probes = 0
+        self.rcode: int | None = None  # of the last answer to a probe
 
     @property
     def name(self) -> str:

@@ -1,0 +1,140 @@
+"""Probes the ways of all routes, each when its time has come.
+
+| a way | is probed |
+|---|---|
+| that was silent once | at once: was it a lost packet? |
+| that was taken out | at the end of its rest: that is its trial |
+| that fails otherwise | after a growing pause |
+| that other traffic uses | not at all |
+| of a primary that nodes ask | `interval` after the last signal |
+| of one that nobody asks, or the only one to it | `idle_interval` after the last signal |
+
+Each pause is a fifth shorter or longer at random, so that a fleet of gateways does not ask in step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+from proxy.egress.pool.breaker import State
+from proxy.egress.pool.probe import Subject, probe
+from proxy.egress.pool.way import Way
+from proxy.errors import ProxyError
+from proxy.values import Emit
+
+AT_ONCE = 16  # probes in flight; the others wait for their turn
+LONGEST_PROBE = 5.0  # seconds that a trial may take; a doubt is cleared in the time that a query would wait
+FIRST = 3.0  # seconds behind the start: by then the nodes have shown most of it
+LOOK = 1.0  # seconds between two looks at what is due
+SPREAD = 0.2  # of a pause, at random
+
+
+class Prober:
+    """Runs from `start` to `stop`."""
+
+    def __init__(self, emit: Emit, clock: Callable[[], float], chance: random.Random | None = None) -> None:
+        self._emit = emit
+        self._clock = clock
+        self._chance = chance or random.Random()  # noqa: S311 - nothing to guess: it only spreads the load
+        self._subjects: tuple[Subject, ...] = ()
+        self._spread: dict[Way, float] = {}
+        self._running: dict[Way, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def configure(self, subjects: Sequence[Subject]) -> None:
+        """Probe these from now on."""
+        for subject in self._subjects:
+            subject.route.probed, subject.route.doubted = False, _nothing
+        self._subjects = tuple(each for each in subjects if each.route.rules.probes)
+        for subject in self._subjects:
+            subject.route.probed, subject.route.doubted = True, self._wake.set
+        ways = {way for subject in self._subjects for way in subject.route.ways}
+        self._spread = {way: self._spread.get(way, self._draw()) for way in ways}
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="prober")
+        self._task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """End, with all probes in flight."""
+        tasks = [*self._running.values(), *([] if self._task is None else [self._task])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.configure(())
+
+    def due(self, subject: Subject, way: Way, now: float) -> float:
+        """When this way is to be probed, on the clock of `now`; earlier than now: at once."""
+        rules, breaker = subject.route.rules, way.breaker
+        if breaker.state is not State.CLOSED:
+            return breaker.until
+        if way.failing:
+            doublings = min(breaker.failures - 1, 30)
+            return way.heard + (min(rules.rest * 2.0**doublings, rules.longest_rest) if doublings > 0 else 0.0)
+        asked = subject.route.asked
+        idle = asked is None or now - asked > rules.idle_interval
+        alone = len(subject.route.ways) <= 2  # one way over each transport
+        pause = rules.idle_interval if idle or alone else rules.interval
+        if way.answered is None and way.probes == 0:
+            pause = min(pause, FIRST)
+        return way.heard + pause * self._spread[way]
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            now, next_look = self._clock(), LOOK
+            for subject in self._subjects:
+                for way in subject.route.ways:
+                    if way in self._running or (way.transport == "udp" and not subject.primary.carries_udp):
+                        continue
+                    wait = self.due(subject, way, now) - now
+                    if wait <= 0 and len(self._running) < AT_ONCE:
+                        self._begin(subject, way, now)
+                    next_look = min(next_look, max(wait, 0.01))
+            try:
+                await asyncio.wait_for(self._wake.wait(), next_look)
+            except TimeoutError:
+                continue
+
+    def _begin(self, subject: Subject, way: Way, now: float) -> None:
+        limit = LONGEST_PROBE
+        if way.state is not State.CLOSED:
+            way.breaker.try_once(now, LONGEST_PROBE + 1)
+        elif way.failing:
+            limit = subject.route.patience(way.tunnel, way.transport, LONGEST_PROBE)
+        way.probes += 1
+        self._spread[way] = self._draw()
+        task = self._running[way] = asyncio.create_task(self._probe(subject, way, limit), name="probe")
+        task.add_done_callback(lambda _: self._done(way))
+
+    async def _probe(self, subject: Subject, way: Way, limit: float) -> None:
+        route = subject.route
+        try:
+            heard = await probe(subject.primary, way.tunnel, way.transport, subject.zone, subject.key, limit)
+        except ProxyError as error:
+            route.failed(way.tunnel, way.transport, error)
+        else:
+            way.rcode = heard.rcode
+            route.worked(way.tunnel, way.transport, heard.seconds)
+
+    def _done(self, way: Way) -> None:
+        del self._running[way]
+        self._wake.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """It ends when it is told to. A fault of ours in it must be seen."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._emit("prober.failed", {"error": f"{type(error).__name__}: {error}"})
+
+    def _draw(self) -> float:
+        return 1 + self._chance.uniform(-SPREAD, SPREAD)
+
+
+def _nothing() -> None:
+    """Nobody probes."""
