@@ -65,6 +65,10 @@ docs: build  ## write docs/settings.md and docs/metrics.md anew, from the classe
 	$(BIN)/python -m gateway.config.reference > docs/settings.md
 	$(BIN)/python -m gateway.metrics_reference > docs/metrics.md
 
+.PHONY: interop
+interop: build  ## write docs/interop.md anew, by running each pair of programs that it shows (needs the peers, and root)
+	$(BIN)/python -m tests.interop
+
 .PHONY: lock
 lock:  ## choose the newest allowed versions anew: requirements.lock and dataplane/Cargo.lock
 	$(PYTHON) -m venv build/lock

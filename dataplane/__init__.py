@@ -1,20 +1,15 @@
 """The typed skin of the Rust data plane: what happens once per packet (see `_native.pyi`)."""
 
 from dataplane._native import (
-    Answers,
     Blocks,
     Explanation,
-    GuardLimits,
     List,
-    Piece,
     Policy,
     Reading,
     SampleTally,
     SharedMemory,
     StreamRelay,
-    TsigKeys,
     UdpRelay,
-    Verdict,
     check_message,
     count_soas,
     distinct_names,
@@ -24,20 +19,15 @@ from dataplane._native import (
 )
 
 __all__ = [
-    "Answers",
     "Blocks",
     "Explanation",
-    "GuardLimits",
     "List",
-    "Piece",
     "Policy",
     "Reading",
     "SampleTally",
     "SharedMemory",
     "StreamRelay",
-    "TsigKeys",
     "UdpRelay",
-    "Verdict",
     "check_message",
     "count_soas",
     "distinct_names",

@@ -22,7 +22,6 @@ _WARNINGS = {
     "descriptors-few",
     "drain-incomplete",
     "error",
-    "exit-mismatch",
     "exited",
     "failed",
     "hung",

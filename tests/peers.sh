@@ -4,18 +4,20 @@
 #   from the distribution   name servers, load generators, proxies; none of their daemons is started, now or at boot
 #   built by cargo          shadowsocks-rust (the distribution has nothing for the 2022 edition) and cargo-fuzz, into
 #                           ZONEGATE_PEERS (default /opt/zonegate-peers)
+#   built by go             sing-box, the other implementation of the 2022 edition, into the same place
 set -euo pipefail
 
 PEERS=${ZONEGATE_PEERS:-/opt/zonegate-peers}
 SHADOWSOCKS_RUST=1.25.0
 CARGO_FUZZ=0.13.2
+SING_BOX=1.14.1
 PACKAGES=(
     bind9 bind9-utils bind9-dnsutils nsd knot knot-dnsutils pdns-server pdns-backend-bind ldnsutils unbound
-    dnsdist dnsperf shadowsocks-libev dante-server build-essential
+    dnsdist dnsperf shadowsocks-libev dante-server microsocks openssh-client openssh-server build-essential
 )
 PROGRAMS=(
     named dig dnssec-verify nsd knotd kdig pdns_server ldns-verify-zone unbound
-    dnsdist dnsperf ss-server ss-local danted c++
+    dnsdist dnsperf ss-server ss-local danted microsocks ssh sshd c++
 )
 
 as_root() {
@@ -79,6 +81,17 @@ install_crate() {
         cargo install "$name" --version "$version" --locked --root "$PEERS" "$@"
 }
 
+# install_sing_box VERSION: build it, without its optional parts, unless that version is there
+install_sing_box() {
+    if "$PEERS/bin/sing-box" version 2> /dev/null | grep -qF " $1"; then return 0; fi
+    command -v go > /dev/null || {
+        echo "Go 1.25 or later is needed to build sing-box $1, a peer of the tunnels: https://go.dev/dl" >&2
+        exit 1
+    }
+    GOBIN=$PEERS/bin go install -trimpath -ldflags "-s -w -X github.com/sagernet/sing-box/constant.Version=$1" \
+        "github.com/sagernet/sing-box/cmd/sing-box@v$1"
+}
+
 install_packages
 [ -w "$PEERS" ] || {
     as_root mkdir -p "$PEERS"
@@ -87,4 +100,6 @@ install_packages
 install_crate shadowsocks-rust "$SHADOWSOCKS_RUST" ssserver --no-default-features \
     --features server,local,local-tunnel,aead-cipher,aead-cipher-2022,logging,multi-threaded
 install_crate cargo-fuzz "$CARGO_FUZZ" cargo-fuzz
-echo "peers are there: ${PACKAGES[*]} and, in $PEERS, shadowsocks-rust $SHADOWSOCKS_RUST, cargo-fuzz $CARGO_FUZZ"
+install_sing_box "$SING_BOX"
+echo "peers are there: ${PACKAGES[*]} and, in $PEERS, shadowsocks-rust $SHADOWSOCKS_RUST, cargo-fuzz $CARGO_FUZZ," \
+    "sing-box $SING_BOX"

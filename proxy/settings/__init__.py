@@ -16,7 +16,6 @@ from proxy.settings.primaries import Primary
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
 from proxy.settings.tcp import TcpOverload, TcpSettings
 from proxy.settings.tunnels import Tunnel
-from proxy.settings.whoami import Whoami
 
 __all__ = [
     "Backend",
@@ -45,5 +44,4 @@ __all__ = [
     "TsigKey",
     "Tunnel",
     "UdpSettings",
-    "Whoami",
 ]

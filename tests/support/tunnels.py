@@ -7,9 +7,10 @@ open. All of them bind 127.0.0.1 only.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,6 +76,21 @@ def rust_server(directory: Path, listen: Endpoint, method: str, password: str) -
     """`ssserver`: the far end, all methods, TCP and UDP."""
     argv = [require("ssserver"), "-s", str(listen), "-k", password, "-m", method, "-U", "-v"]
     return ChildProcess(argv, directory / f"ssserver-{listen.port}.log", name="ssserver")
+
+
+def rust_servers(directory: Path, ends: Sequence[tuple[Endpoint, str, str, Mapping[str, str]]]) -> ChildProcess:
+    """`ssserver` with several far ends: where each listens, its method, its key, and its users' keys by name."""
+    servers = []
+    for listen, method, password, users in ends:
+        host, port = listen.sockaddr
+        server: dict[str, object] = {"server": host, "server_port": port, "method": method, "password": password}
+        if users:
+            server["users"] = [{"name": name, "password": key} for name, key in users.items()]
+        servers.append(server)
+    configuration = directory / f"ssserver-{ends[0][0].port}.json"
+    configuration.write_text(json.dumps({"servers": servers, "mode": "tcp_and_udp"}))
+    argv = [require("ssserver"), "-c", str(configuration), "-v"]
+    return ChildProcess(argv, configuration.with_suffix(".log"), name="ssserver")
 
 
 def rust_tunnel(

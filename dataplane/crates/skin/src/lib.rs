@@ -2,7 +2,6 @@
 //!
 //! Its classes are described, with types, in `dataplane/_native.pyi`.
 
-mod answers;
 mod blocks;
 mod door;
 mod lists;
@@ -19,7 +18,6 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    answers::register(module)?;
     blocks::register(module)?;
     lists::register(module)?;
     memory::register(module)?;
