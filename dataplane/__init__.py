@@ -1,15 +1,20 @@
 """The typed skin of the Rust data plane: what happens once per packet (see `_native.pyi`)."""
 
 from dataplane._native import (
+    Answers,
     Blocks,
     Explanation,
+    GuardLimits,
     List,
+    Piece,
     Policy,
     Reading,
     SampleTally,
     SharedMemory,
     StreamRelay,
+    TsigKeys,
     UdpRelay,
+    Verdict,
     check_message,
     count_soas,
     distinct_names,
@@ -19,15 +24,20 @@ from dataplane._native import (
 )
 
 __all__ = [
+    "Answers",
     "Blocks",
     "Explanation",
+    "GuardLimits",
     "List",
+    "Piece",
     "Policy",
     "Reading",
     "SampleTally",
     "SharedMemory",
     "StreamRelay",
+    "TsigKeys",
     "UdpRelay",
+    "Verdict",
     "check_message",
     "count_soas",
     "distinct_names",

@@ -8,15 +8,20 @@ from typing import Any, TypedDict, final, type_check_only
 _Address = tuple[IPv4Address | IPv6Address, int]
 
 __all__ = [
+    "Answers",
     "Blocks",
     "Explanation",
+    "GuardLimits",
     "List",
+    "Piece",
     "Policy",
     "Reading",
     "SampleTally",
     "SharedMemory",
     "StreamRelay",
+    "TsigKeys",
     "UdpRelay",
+    "Verdict",
     "check_message",
     "count_soas",
     "distinct_names",
@@ -698,3 +703,177 @@ def put_cookie(answer: bytes, cookie: tuple[bytes, bytes, bytes], room: int) -> 
 
 def count_soas(message: bytes) -> int | None:
     """How many SOA records the answer section of a message has; None if it is an error, no answer, or malformed."""
+
+@final
+class GuardLimits:
+    """What the answer to one query may cost at most. Immutable; limits that are not named keep their defaults."""
+
+    def __new__(
+        cls,
+        *,
+        size: int = ...,
+        records: int = ...,
+        messages: int = ...,
+        rrset: int = ...,
+        seconds: float = ...,
+        idle: float = ...,
+        rate_bytes: int = ...,
+        rate_seconds: float = ...,
+        names: int = ...,
+        allow_older: bool = ...,
+    ) -> GuardLimits:
+        """`size`, bytes of all messages with their length prefixes (4 GiB), `records` and `messages` (100 million),
+        records of one owner and type (`rrset`, 5461); `seconds` from the query to the end of its answer (7200) and
+        without a byte (`idle`, 60); the connection must bring `rate_bytes` (10240) in `rate_seconds` (300) while
+        anything is due. `names`: bytes of owner names to keep for the verdict (0: none). `allow_older`: the answer to
+        an IXFR may lead to a serial that is not newer than the query's (RFC 1982); else it may not.
+
+        Raises:
+            KeyError: no such limit.
+            ValueError, TypeError, OverflowError: not a number that it can have.
+        """
+
+@final
+class TsigKeys:
+    """Keys that answers are verified with (RFC 8945). Immutable; has nothing to show of the secrets."""
+
+    ALGORITHMS: tuple[str, ...]
+    """The words for algorithms."""
+
+    def __new__(cls, keys: list[tuple[bytes, str, bytes]]) -> TsigKeys:
+        """Name in wire form, algorithm, and secret (not in base64) of each.
+
+        Raises:
+            ValueError: a name or an algorithm that is none.
+        """
+
+    def __len__(self) -> int: ...
+
+@final
+class Verdict:
+    """What is said of the answer to one query when it ended, well or not."""
+
+    @property
+    def accepted(self) -> bool:
+        """All checks have passed. So they may for an RCODE, a lone SOA or a truncated answer: see `kind`."""
+    @property
+    def reason(self) -> str:
+        """`accepted`, or the label of what was wrong: one of `Answers.REASONS` (docs/guard.md)."""
+    @property
+    def detail(self) -> str:
+        """What was wrong, in words."""
+    @property
+    def kind(self) -> str:
+        """soa, axfr, ixfr (differences), axfr-style (an IXFR answered with the whole zone), up-to-date, error (an
+        RCODE), truncated (over UDP: ask again over TCP). What was wrong before that showed has the kind asked for."""
+    @property
+    def tsig(self) -> str:
+        """none (the query was not signed), unverified (its key is not known here), verified; or the primary refused the
+        query: badsig, badkey, badtime."""
+    @property
+    def zone(self) -> bytes:
+        """In wire form and lower case."""
+    @property
+    def rcode(self) -> int:
+        """12 bits."""
+    @property
+    def serial(self) -> int | None:
+        """Of the first SOA."""
+    @property
+    def from_serial(self) -> int | None:
+        """Of the query, if it was an IXFR."""
+    @property
+    def messages(self) -> int: ...
+    @property
+    def records(self) -> int:
+        """In answer sections."""
+    @property
+    def size(self) -> int:
+        """Bytes of the messages, length prefixes included."""
+    @property
+    def counts(self) -> dict[int, int]:
+        """How many records of each type were added or deleted; of a whole zone, its SOA once."""
+    @property
+    def added(self) -> int:
+        """Records of the zone, or that an IXFR adds, SOA included."""
+    @property
+    def removed(self) -> int:
+        """Records that an IXFR deletes, SOA included."""
+    @property
+    def digest(self) -> bytes:
+        """32 bytes: order-independent, of the records of the zone, or of those that an IXFR adds."""
+    @property
+    def removed_digest(self) -> bytes:
+        """32 bytes: the same of the records that an IXFR deletes; zeros for a whole zone."""
+    @property
+    def names(self) -> bytes | None:
+        """Owner names of what was added, each once, in wire form and lower case, one behind the other. None: they were
+        not asked for, or are more than the limit."""
+    @property
+    def seconds(self) -> float:
+        """From the query to the verdict."""
+
+    def digest_after(self, before: bytes) -> bytes:
+        """The digest of a zone that had the digest `before`, with this applied to it. Of an IXFR.
+
+        Raises:
+            ValueError: not 32 bytes.
+        """
+
+@final
+class Piece:
+    """What may be passed on to whoever asked a query."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def data(self) -> bytes:
+        """Whole messages with their length prefixes, unchanged; empty with a verdict that rejects at once."""
+    @property
+    def verdict(self) -> Verdict | None:
+        """None: more is expected."""
+
+@final
+class Answers:
+    """What comes back for the queries of one connection to a primary, or for UDP queries: cut into messages, each
+    matched to its query by ID and question, and judged as it passes. Any chunking gives the same pieces, put together.
+
+    The last message of an answer, and the first that is wrong with all behind it, is passed only after every check.
+    `now` is in seconds since the epoch throughout, because signatures are dated.
+    """
+
+    REASONS: tuple[str, ...]
+    """Every reason of a verdict, `accepted` first."""
+    FAULTS: tuple[str, ...]
+    """Every key of `faults`."""
+
+    def __new__(cls, *, limits: GuardLimits, keys: TsigKeys | None = None) -> Answers: ...
+    def expect(self, query: bytes, now: float) -> None:
+        """A query for SOA, AXFR or IXFR (without length prefix) was sent.
+
+        Raises:
+            ValueError: it can't be read, or its ID is in use: its answer is due, or was given up and may still come.
+        """
+
+    def feed(self, data: bytes, now: float) -> list[Piece]:
+        """Bytes that the primary sent over TCP. At most one piece that is not closed for each query."""
+
+    def datagram(self, message: bytes, now: float) -> list[Piece]:
+        """One datagram of the primary; in the piece it has a length prefix too. What is no answer to a query of this ID
+        and question is only counted: it may be forged."""
+
+    def tick(self, now: float) -> list[Piece]:
+        """Verdicts on queries that take too long or bring too little. To be called about once a second."""
+
+    def finish(self) -> list[Piece]:
+        """The connection ended: every open query gets the verdict "cut"."""
+
+    def forget(self, number: int) -> None:
+        """Nobody waits for this answer any more: its messages are discarded, its ID stays in use."""
+
+    @property
+    def outstanding(self) -> int:
+        """Queries whose answers are not complete."""
+
+    def faults(self) -> dict[str, int]:
+        """What came and belongs to no query, by kind, since the start."""

@@ -22,6 +22,7 @@ _WARNINGS = {
     "descriptors-few",
     "drain-incomplete",
     "error",
+    "exit-mismatch",
     "exited",
     "failed",
     "hung",

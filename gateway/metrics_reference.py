@@ -64,6 +64,8 @@ _TAIL = """\
 | `class` of answers | `positive`, `nodata`, `nxdomain`, `referral`, `wildcard`, `any`, `dnskey`, `error` |
 | `outcome` of answers | `drop`, `truncate`, or `observe`: passed |
 | `backend`, `tunnel`, `primary` | the names in the configuration |
+| `state` of tunnels | `closed`: in use; `failing`: in doubt; `open`: left alone; `half-open`: tried again |
+| `fault` | `primary`, `tunnels`, or `unknown`: it can't be told from here |
 | `forwarder` | its `listen` address |
 | `event` | the names of the log's events, such as `process.crashed` |
 
@@ -80,6 +82,10 @@ sum(rate(zonegate_ingress_udp_receive_drops_total[5m])) > 0
 max by (backend) (zonegate_backend_healthy) == 0
 # transfers stand still: a tunnel fails, and why
 sum by (tunnel, reason) (rate(zonegate_tunnel_failures_total[15m])) > 0
+# a primary that no tunnel leads to, and what is at fault
+max by (primary, transport, fault) (zonegate_transfer_primary_failing) == 1
+# an exit that is seen under another address than primaries were told
+zonegate_tunnel_exit_verified == 0
 # the last reload was refused
 zonegate_policy_last_reload_ok == 0
 # a list whose new versions fail

@@ -1,4 +1,7 @@
-"""`zonegate exit` and `zonegate exit-key`: this machine as the far end of tunnels, with nothing else configured."""
+"""`zonegate exit` and `zonegate exit-key`: this machine as the far end of tunnels, with nothing else configured.
+
+`zonegate exit keys`, which makes all that exit and tunnels need, is in `exit_keys`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import click
 import msgspec
 
 from gateway.cli.common import fail_config
+from gateway.cli.exit_keys import keys
 from gateway.cli.secrets import hand_over
 from gateway.config import ConfigError, Loaded, load, load_tree
 from gateway.settings import GatewaySettings
@@ -23,11 +27,15 @@ _KEY_SIZES = {
 _EXIT_EPILOG = """\
 \b
 Examples:
-  zonegate exit-key --output exit.key
-  zonegate exit --listen 0.0.0.0:8388 --key-file exit.key --allow 203.0.113.5/32:53
+  # one client
+  zonegate exit keys --host exit.example.net:8388 --output keys
+  zonegate exit --listen 0.0.0.0:8388 --key-file keys/exit.key --allow 203.0.113.5/32:53
+  # several users, each with a key, limits and numbers of its own
+  zonegate exit keys --host exit.example.net:8388 --user berlin --user oslo --output keys
   zonegate exit --config zonegate.toml
 
-The tunnel of the gateway on the other side is then ss://METHOD:KEY@THIS-MACHINE:8388.
+`zonegate exit keys` prints the [exit] for zonegate.toml, and the ss:// URL for the tunnel of the gateway on the other
+side. The exit opens what `allow` names and nothing else; whoever shows no key sees silence and then a reset.
 """
 
 _KEY_EPILOG = """\
@@ -35,10 +43,12 @@ _KEY_EPILOG = """\
 Examples:
   zonegate exit-key
   zonegate exit-key 2022-blake3-aes-128-gcm --output exit.key
+
+A bare key and nothing more. `zonegate exit keys` makes the keys of several users, and the URLs for their tunnels.
 """
 
 
-@click.command("exit", epilog=_EXIT_EPILOG, short_help="Run only the far end of tunnels.")
+@click.group("exit", epilog=_EXIT_EPILOG, short_help="Run only the far end of tunnels.", invoke_without_command=True)
 @click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="Take [exit], [admin] and [log] from FILE."
 )
@@ -51,7 +61,9 @@ Examples:
     help="A prefix and port that it opens, such as 203.0.113.0/24:53; may be given more than once.",
 )
 @click.option("--admin", help="Address of /healthz, /readyz and /metrics.  [default: 127.0.0.1:8053]")
+@click.pass_context
 def exit_command(
+    context: click.Context,
     file: Path | None,
     listen: str | None,
     method: str | None,
@@ -62,6 +74,10 @@ def exit_command(
     """Run an exit: the far end of tunnels, that opens connections to the primaries it is allowed to."""
     given = {"listen": listen, "method": method, "allow": list(allow)}
     options = {name: value for name, value in given.items() if value}
+    if context.invoked_subcommand is not None:
+        if file or options or key_file or admin:
+            raise click.UsageError(f"options of zonegate exit {context.invoked_subcommand} stand behind its name")
+        return
     if file is not None and (options or key_file or admin):
         raise click.UsageError("--config stands alone: the other options are in the file")
     try:
@@ -88,6 +104,9 @@ def _from_options(options: dict[str, str | list[str]], key_file: str | None, adm
     if admin:
         tree["admin"] = {"address": admin}
     return Loaded(settings=load_tree("command line", tree))
+
+
+exit_command.add_command(keys)
 
 
 @click.command("exit-key", epilog=_KEY_EPILOG)

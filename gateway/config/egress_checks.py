@@ -15,7 +15,7 @@ from gateway.config.exit_checks import exit_faults
 from gateway.config.problems import quote
 from gateway.config.reader import Fault
 from gateway.config.tables import Tables, Tree, exists, items, named
-from proxy.settings import Forwarder, Primary, TsigKey, Tunnel
+from proxy.settings import Failover, Forwarder, Primary, TsigKey, Tunnel, Whoami
 
 _QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
 """What an error quotes of a URL: of a malformed one, any part may be the password."""
@@ -27,6 +27,7 @@ def egress_faults(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from _keys(tables)
     yield from exit_faults(tables, tree)
     yield from _tsig_keys(tables)
+    yield from _pools(tables)
 
 
 def _references(tables: Tables, tree: Tree) -> Iterator[Fault]:
@@ -79,3 +80,18 @@ def _tsig_keys(tables: Tables) -> Iterator[Fault]:
                 right = False
             if not right:
                 yield Fault((*key, "secret"), "a secret that is not base64", "make one with: tsig-keygen NAME")
+
+
+def _pools(tables: Tables) -> Iterator[Fault]:
+    """What decides between tunnels."""
+    for key, table in tables.items():
+        if table.kind is Whoami and table.get("name") is not None:
+            try:
+                zone_wire(table.get("name"))
+            except FilterError as error:
+                yield Fault((*key, "name"), quote(table.get("name")), str(error))
+        elif table.kind is Failover:
+            for shorter, longer in (("rest", "longest_rest"), ("interval", "idle_interval")):
+                given = [table.get(name) for name in (shorter, longer)]
+                if None not in given and given[0] > given[1]:
+                    yield Fault((*key, shorter), f"{given[0]:g}", f"at most {longer}, which is {given[1]:g}")

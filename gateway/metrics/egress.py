@@ -32,6 +32,64 @@ def tunnels(states: Rows) -> Iterator[Metric]:
     )
 
 
+_STATES = ("closed", "failing", "open", "half-open")
+_FAULTS = ("primary", "tunnels", "unknown")
+
+
+def pools(routes: Rows, exits: Rows) -> Iterator[Metric]:
+    """Of the choice among the tunnels of each primary."""
+    label = ["primary", "tunnel", "transport"]
+    ways = [
+        ([route["primary"], way["tunnel"], route["transport"]], route, way) for route in routes for way in route["ways"]
+    ]
+    yield gauge(
+        "tunnel_state",
+        "1 for the state that the tunnel is in: closed (in use), failing (in doubt), open (left alone), half-open.",
+        [*label, "state"],
+        (([*labels, state], float(way["state"] == state)) for labels, _, way in ways for state in _STATES),
+    )
+    yield gauge(
+        "tunnel_chosen",
+        "1 for the tunnel that is tried first.",
+        label,
+        ((labels, float(route["chosen"] == way["tunnel"])) for labels, route, way in ways),
+    )
+    yield gauge(
+        "tunnel_delay_seconds",
+        "From query to answer, the mean of the last few.",
+        label,
+        ((labels, way["delay"]) for labels, _, way in ways if way["delay"] is not None),
+    )
+    yield gauge(
+        "tunnel_failed_share",
+        "Of the last few queries and probes, 0 to 1.",
+        label,
+        ((labels, way["failed_share"]) for labels, _, way in ways),
+    )
+    for name, text in {"trips": "How often the tunnel was taken out.", "probes": "SOA queries of our own."}.items():
+        yield counter(f"tunnel_{name}", text, label, ((labels, way[name]) for labels, _, way in ways))
+    yield gauge(
+        "transfer_primary_failing",
+        "1 while no tunnel leads to an answer of the primary, by what is at fault.",
+        ["primary", "transport", "fault"],
+        (
+            ([route["primary"], route["transport"], fault], float(route["fault"] == fault))
+            for route in routes
+            for fault in _FAULTS
+        ),
+    )
+    yield gauge(
+        "tunnel_exit_verified",
+        "1 while a whoami server sees an address that exit_addresses has, 0 while another; absent: not known.",
+        ["tunnel"],
+        (
+            ([exit_["tunnel"]], float(exit_["state"] == "verified"))
+            for exit_ in exits
+            if exit_["state"] in {"verified", "mismatch"}
+        ),
+    )
+
+
 def transfer(forwarders: Rows) -> Iterator[Metric]:
     """Of the forwarders."""
     label = ["forwarder", "primary"]

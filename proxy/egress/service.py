@@ -13,6 +13,7 @@ from proxy.egress.exit import ExitServer
 from proxy.egress.exit_plan import ExitPlan, compile_exit
 from proxy.egress.forwarder import Forwarder
 from proxy.egress.forwarder_plan import ForwarderPlan, compile_forwarder
+from proxy.egress.pool.exit_checks import ExitChecks
 from proxy.egress.pool.prober import Prober
 from proxy.egress.pool.subjects import subjects
 from proxy.egress.route import Route
@@ -48,6 +49,7 @@ class EgressService:
         self._counters: dict[str, TunnelCounters] = {}
         self._tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]] = {}
         self._routes = Routes(emit, asyncio.get_running_loop().time)
+        self._exit_checks = ExitChecks(emit)
         self._prober = Prober(emit, asyncio.get_running_loop().time)
         self._forwarders: dict[Endpoint, Forwarder] = {}
         self._exit: ExitServer | None = None
@@ -101,12 +103,14 @@ class EgressService:
             tunnels=tuple(tunnel.counters.status() for _, tunnel in self._tunnels.values()),
             forwarders=tuple(forwarder.status() for forwarder in self._forwarders.values()),
             routes=self._routes.status(),
+            exit_addresses=self._exit_checks.status(),
             exit=self._exit.status() if self._exit is not None else None,
         )
 
     async def drain(self, grace: float) -> None:
         """Take nothing new, wait up to `grace` seconds for what is open, then close all."""
         await self._prober.stop()
+        await self._exit_checks.stop()
         servers = self._servers()
         for server in servers:
             server.stop_accepting()
@@ -148,6 +152,7 @@ class EgressService:
         """Follow settings in which nothing is wrong."""
         self._settings, self._tunnels = compiled.settings, compiled.tunnels
         self._routes.keep(compiled.routes)
+        self._exit_checks.configure(compiled.tunnels.values())
         self._prober.configure(subjects(compiled.settings, compiled.forwarders.values()))
         self._retired = [server for server in self._retired if server.busy]
         for listen in self._forwarders.keys() - compiled.forwarders.keys():

@@ -47,6 +47,16 @@ class RouteStatus(Struct, frozen=True, kw_only=True):
     ways: tuple[WayStatus, ...]  # in the order of the configuration
 
 
+class ExitAddressStatus(Struct, frozen=True, kw_only=True):
+    """From where primaries see what comes through a tunnel."""
+
+    tunnel: str
+    declared: tuple[str, ...]  # exit_addresses of the configuration
+    seen: tuple[str, ...]  # what a whoami server last said
+    state: str  # "off", "pending", "verified", "mismatch", "learned" (nothing is declared) or "failed"
+    error: str | None  # of the last question, if it had no answer
+
+
 class ForwarderStatus(Struct, frozen=True, kw_only=True):
     """One forwarder."""
 
@@ -102,4 +112,5 @@ class EgressStatus(Struct, frozen=True, kw_only=True):
     tunnels: tuple[TunnelStatus, ...]
     forwarders: tuple[ForwarderStatus, ...]
     routes: tuple[RouteStatus, ...] = ()
+    exit_addresses: tuple[ExitAddressStatus, ...] = ()
     exit: ExitStatus | None

@@ -16,6 +16,7 @@ from proxy.settings.primaries import Primary
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
 from proxy.settings.tcp import TcpOverload, TcpSettings
 from proxy.settings.tunnels import Tunnel
+from proxy.settings.whoami import Whoami
 
 __all__ = [
     "Backend",
@@ -44,4 +45,5 @@ __all__ = [
     "TsigKey",
     "Tunnel",
     "UdpSettings",
+    "Whoami",
 ]

@@ -31,6 +31,8 @@ def unknown(line: str) -> str | None:
     command: click.Command = cli
     words: list[str] = [found[1], *found[2].partition(" && ")[0].split()]
     while isinstance(command, click.Group) and words:
+        if command.invoke_without_command and words[0].startswith("-"):
+            break  # a command with commands of its own, such as zonegate exit
         inner = command.get_command(click.Context(command), words[0])
         if inner is None:
             return words[0]

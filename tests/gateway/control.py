@@ -44,6 +44,39 @@ TRANSFER = {
             "last_error": None,
         }
     ],
+    "routes": [
+        {
+            "primary": "p",
+            "transport": "tcp",
+            "chosen": "fra",
+            "fault": "unknown",
+            "ways": [
+                {
+                    "tunnel": "fra",
+                    "state": "open",
+                    "delay": 0.025,
+                    "failed_share": 0.5,
+                    "trips": 3,
+                    "probes": 4,
+                    "rcode": 0,
+                    "answered_ago": 61.0,
+                    "retry_in": 9.0,
+                    "fault": "tunnel",
+                    "error": "203.0.113.7 port 8388 refused the connection",
+                    "remedy": "is the exit running?",
+                }
+            ],
+        }
+    ],
+    "exit_addresses": [
+        {
+            "tunnel": "fra",
+            "declared": ["203.0.113.7/32"],
+            "seen": ["203.0.113.8"],
+            "state": "mismatch",
+            "error": None,
+        }
+    ],
     "forwarders": [
         {
             "listen": "127.0.0.1:5301",

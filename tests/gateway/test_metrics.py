@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.gateway.control import Still
 
+WAY = (("primary", "p"), ("transport", "tcp"), ("tunnel", "fra"))
 ROOMS = ("ingress", "backend", "policy", "tunnel", "transfer", "exit", "worker", "event")
 
 
@@ -41,6 +42,14 @@ def test_every_room_is_there_with_its_labels() -> None:
         ("zonegate_worker_restarts_total", (("process", "transfer"),)): 2,
         ("zonegate_tunnel_streams", (("tunnel", "fra"),)): 1,
         ("zonegate_tunnel_failures_total", (("reason", "refused"), ("tunnel", "fra"))): 7,
+        ("zonegate_tunnel_state", tuple(sorted((*WAY, ("state", "open"))))): 1,
+        ("zonegate_tunnel_state", tuple(sorted((*WAY, ("state", "closed"))))): 0,
+        ("zonegate_tunnel_chosen", WAY): 1,
+        ("zonegate_tunnel_delay_seconds", WAY): 0.025,
+        ("zonegate_tunnel_trips_total", WAY): 3,
+        ("zonegate_tunnel_probes_total", WAY): 4,
+        ("zonegate_tunnel_exit_verified", (("tunnel", "fra"),)): 0,
+        ("zonegate_transfer_primary_failing", (("fault", "unknown"), ("primary", "p"), ("transport", "tcp"))): 1,
         (
             "zonegate_transfer_queries_total",
             (("forwarder", "127.0.0.1:5301"), ("primary", "p"), ("transport", "tcp")),

@@ -2,6 +2,7 @@
 //!
 //! Its classes are described, with types, in `dataplane/_native.pyi`.
 
+mod answers;
 mod blocks;
 mod door;
 mod lists;
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    answers::register(module)?;
     blocks::register(module)?;
     lists::register(module)?;
     memory::register(module)?;

@@ -1,0 +1,217 @@
+//! The answers on one connection to a primary: cut into messages, matched to their queries, judged as they pass.
+//!
+//! ```text
+//! TCP: length 16 | message | length 16 | message ...                                  (RFC 1035 section 4.2.2)
+//! bytes -> messages -> query by ID -> exchange -> piece: the messages that may go on, and at last the verdict
+//! ```
+//!
+//! Any chunking gives the same pieces, put together. What is kept is one message that is not whole yet, and for each
+//! query a state whose size the limits bound.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use wire::HEADER_LEN;
+
+use crate::exchange::Exchange;
+use crate::limits::Limits;
+use crate::pace::Pace;
+use crate::query::{Query, Unreadable};
+use crate::reason::{Fault, Reason, Wrong};
+use crate::tsig::Keys;
+use crate::verdict::Verdict;
+use crate::walk::Record;
+
+/// Whole messages of one query, with their length prefixes, to be passed on; and the verdict if it is complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece {
+    pub id: u16,
+    pub data: Vec<u8>,
+    pub verdict: Option<Box<Verdict>>,
+}
+
+/// The queries of one connection, or of one datagram socket.
+pub struct Answers {
+    limits: Arc<Limits>,
+    keys: Arc<Keys>,
+    open: BTreeMap<u16, Exchange>,
+    /// IDs whose answers nobody waits for any more, and that may still come.
+    discarded: BTreeSet<u16>,
+    partial: Vec<u8>,
+    record: Record,
+    pace: Pace,
+    faults: [u64; Fault::COUNT],
+}
+
+impl Answers {
+    #[must_use]
+    pub fn new(limits: Arc<Limits>, keys: Arc<Keys>) -> Self {
+        Self {
+            limits,
+            keys,
+            open: BTreeMap::new(),
+            discarded: BTreeSet::new(),
+            partial: Vec::new(),
+            record: Record::default(),
+            pace: Pace::default(),
+            faults: [0; Fault::COUNT],
+        }
+    }
+
+    /// A query, without its length prefix, was sent.
+    ///
+    /// # Errors
+    /// It can't be read, or its ID is in use.
+    pub fn expect(&mut self, query: &[u8], now: f64) -> Result<u16, Unreadable> {
+        let query = Query::read(query)?;
+        let id = query.id;
+        if self.open.contains_key(&id) || self.discarded.contains(&id) {
+            return Err(Unreadable("its ID is in use on this connection"));
+        }
+        if self.open.is_empty() {
+            self.pace.begin(now);
+        }
+        self.open.insert(id, Exchange::new(query, &self.limits, &self.keys, now));
+        Ok(id)
+    }
+
+    /// Bytes that came over TCP.
+    pub fn feed(&mut self, mut data: &[u8], now: f64) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        self.pace.hear(data.len(), now);
+        while !self.partial.is_empty() && !data.is_empty() {
+            let due = match self.partial.as_slice() {
+                [_] => 2,
+                framed => framed_length(framed).unwrap_or(2),
+            };
+            let (more, rest) = data.split_at(data.len().min(due.saturating_sub(self.partial.len())));
+            self.partial.extend_from_slice(more);
+            data = rest;
+            if framed_length(&self.partial) == Some(self.partial.len()) {
+                let mut framed = std::mem::take(&mut self.partial);
+                self.message(&framed, now, false, &mut pieces);
+                framed.clear();
+                self.partial = framed;
+            }
+        }
+        while let Some((framed, rest)) = framed_length(data).and_then(|length| data.split_at_checked(length)) {
+            self.message(framed, now, false, &mut pieces);
+            data = rest;
+        }
+        self.partial.extend_from_slice(data);
+        pieces
+    }
+
+    /// One datagram. In the piece it has a length prefix too.
+    pub fn datagram(&mut self, message: &[u8], now: f64) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        self.pace.hear(message.len(), now);
+        let Ok(length) = u16::try_from(message.len()) else {
+            self.fault(Fault::WrongDatagram);
+            return pieces;
+        };
+        let framed = [&length.to_be_bytes(), message].concat();
+        self.message(&framed, now, true, &mut pieces);
+        pieces
+    }
+
+    /// Time passes: what takes too long gets its verdict.
+    pub fn tick(&mut self, now: f64) -> Vec<Piece> {
+        let short = self.pace.interval(&self.limits, now);
+        let late = |exchange: &Exchange| self.pace.check(exchange.started, short, &self.limits, now);
+        let late: Vec<_> = self.open.iter().filter_map(|(id, exchange)| Some((*id, late(exchange)?))).collect();
+        late.into_iter().filter_map(|(id, wrong)| self.reject(id, wrong, now)).collect()
+    }
+
+    /// The connection ended: so do all queries.
+    pub fn finish(&mut self, now: f64) -> Vec<Piece> {
+        let ids: Vec<u16> = self.open.keys().copied().collect();
+        let half = std::mem::take(&mut self.partial).len();
+        let cut = |exchange: &Exchange| {
+            let (messages, records) = (exchange.messages, exchange.records);
+            format!("the connection ended after {messages} messages, {records} records and {half} bytes of a message")
+        };
+        let cuts: Vec<_> = ids.into_iter().map(|id| (id, self.open.get(&id).map(cut).unwrap_or_default())).collect();
+        cuts.into_iter().filter_map(|(id, detail)| self.reject(id, Wrong::new(Reason::Cut, detail), now)).collect()
+    }
+
+    /// Nobody waits for the answer to this query any more.
+    pub fn forget(&mut self, id: u16) {
+        if self.open.remove(&id).is_some() {
+            self.discarded.insert(id);
+        }
+    }
+
+    /// Queries whose answers are not complete.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.open.len()
+    }
+
+    /// What came and belongs to no query.
+    pub fn faults(&self) -> impl Iterator<Item = (Fault, u64)> + '_ {
+        Fault::ALL.into_iter().zip(self.faults)
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        if let Some(count) = self.faults.get_mut(fault as usize) {
+            *count += 1;
+        }
+    }
+
+    fn message(&mut self, framed: &[u8], now: f64, datagram: bool, pieces: &mut Vec<Piece>) {
+        let message = framed.get(2..).unwrap_or_default();
+        let &[high, low, ..] = message else { return self.fault(Fault::ShortMessage) };
+        if message.len() < HEADER_LEN {
+            return self.fault(Fault::ShortMessage);
+        }
+        let id = u16::from_be_bytes([high, low]);
+        let Some(exchange) = self.open.get_mut(&id) else {
+            if !self.discarded.contains(&id) {
+                self.fault(Fault::UnknownId);
+            }
+            return;
+        };
+        if datagram && !exchange.is_answered_by(message, &mut self.record) {
+            return self.fault(Fault::WrongDatagram);
+        }
+        match exchange.message(message, &mut self.record, &self.limits, now, datagram) {
+            Ok(false) => piece(pieces, id).data.extend_from_slice(framed),
+            Ok(true) => {
+                let verdict = exchange.verdict(None, now);
+                let piece = piece(pieces, id);
+                piece.data.extend_from_slice(framed);
+                piece.verdict = Some(Box::new(verdict));
+                self.open.remove(&id);
+            }
+            Err(wrong) => {
+                if let Some(rejected) = self.reject(id, wrong, now) {
+                    piece(pieces, id).verdict = rejected.verdict;
+                }
+            }
+        }
+    }
+
+    /// Nothing of this query passes any more.
+    fn reject(&mut self, id: u16, wrong: Wrong, now: f64) -> Option<Piece> {
+        let verdict = self.open.remove(&id)?.verdict(Some(wrong), now);
+        self.discarded.insert(id);
+        Some(Piece { id, data: Vec::new(), verdict: Some(Box::new(verdict)) })
+    }
+}
+
+/// Bytes of a message with its length prefix.
+fn framed_length(data: &[u8]) -> Option<usize> {
+    let &[high, low, ..] = data else { return None };
+    Some(2 + usize::from(u16::from_be_bytes([high, low])))
+}
+
+/// The piece of this query that is not closed yet.
+fn piece(pieces: &mut Vec<Piece>, id: u16) -> &mut Piece {
+    let open = pieces.iter().rposition(|piece| piece.id == id && piece.verdict.is_none());
+    let at = open.unwrap_or(pieces.len());
+    if at == pieces.len() {
+        pieces.push(Piece { id, data: Vec::new(), verdict: None });
+    }
+    &mut pieces[at]
+}
