@@ -1,1 +1,1 @@
-"""TLS material. Nothing needs it yet: listeners speak UDP and TCP, and no primary is asked over TLS so far."""
+"""TLS material from files: authorities, certificate chains with their keys, pins; and the contexts made of them."""

@@ -39,6 +39,7 @@ _WARNINGS = {
     "save-failed",
     "scheduling-refused",
     "tcp-overload-begins",
+    "tls-failed",
     "tunnel-failed",
     "unhealthy",
     "unreachable",

@@ -41,6 +41,7 @@ _ROOMS = {
     "policy": "Limits and configuration",
     "worker": "Processes",
     "tunnel": "Tunnels",
+    "primary": "TLS to primaries",
     "transfer": "Forwarders",
     "exit": "The exit",
     "event": "Events",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from certs.pins import parse_pin, show_pin
 from filters.values import IPAddress as IPAddress
 from filters.values import IPNetwork as IPNetwork
 from filters.values import Network as Network
@@ -92,3 +93,22 @@ class Destination:
     def allows(self, target: Endpoint) -> bool:
         """Whether `target` lies in the prefix and has the port."""
         return target.port == self.port and target.address in self.network
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPin:
+    """SHA-256 of a public key, 32 bytes, written in base64 (RFC 7858 section 4.2)."""
+
+    digest: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the written form.
+
+        Raises:
+            ValueError: it is not the base64 of 32 bytes.
+        """
+        return cls(parse_pin(text))
+
+    def __str__(self) -> str:
+        return show_pin(self.digest)

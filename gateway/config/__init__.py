@@ -13,6 +13,7 @@ from gateway.config.problems import ConfigError, Problem, show_key
 from gateway.config.reader import Fault, Reader
 from gateway.config.secrets import SecretSource
 from gateway.config.source import parse, read_file
+from gateway.config.tls_checks import tls_faults
 from gateway.settings import AdminSettings, GatewaySettings
 
 __all__ = ["ConfigError", "Loaded", "Problem", "check_effective", "load", "load_admin", "load_tree"]
@@ -34,11 +35,12 @@ def load(path: Path) -> Loaded:
     content = read_file(path)
     tree = parse(str(path), content)
     secrets = SecretSource(path.parent, os.environ)
-    settings = _read(str(path), tree, secrets, content)
+    settings = _read(str(path), tree, secrets, content, path.parent)
     warnings = []
     if secrets.literal and path.stat().st_mode & 0o004:
         warnings.append(f"{path}: holds a secret and every user can read it: chmod 600, or use {{ env }} or {{ file }}")
     warnings += _dead_rules(str(path), content, settings)
+    warnings += _stale_files(path, content, settings)
     return Loaded(settings=settings, warnings=tuple(warnings))
 
 
@@ -56,6 +58,14 @@ def _dead_rules(name: str, content: bytes, settings: GatewaySettings) -> list[st
         for place, why in dead_rules(settings.filters.rules)
     ]
     return [str(problem) for problem in _place(name, content, faults)] if faults else []
+
+
+def _stale_files(path: Path, content: bytes, settings: GatewaySettings) -> list[str]:
+    if not any(primary.tls for primary in settings.primaries):
+        return []
+    from gateway.config.tls_checks import tls_warnings
+
+    return [str(problem) for problem in _place(str(path), content, tls_warnings(settings.primaries, path.parent))]
 
 
 def load_admin(path: Path) -> AdminSettings:
@@ -97,10 +107,12 @@ def check_effective(path: Path, settings: GatewaySettings, kept: Sequence[str]) 
         )
 
 
-def _read(name: str, tree: dict[str, object], secrets: SecretSource, content: bytes) -> GatewaySettings:
+def _read(
+    name: str, tree: dict[str, object], secrets: SecretSource, content: bytes, base: Path | None = None
+) -> GatewaySettings:
     reader = Reader(secrets)
     settings = reader.table(GatewaySettings, tree)
-    faults = [*reader.faults, *cross_check(reader.tables, tree)]
+    faults = [*reader.faults, *cross_check(reader.tables, tree), *tls_faults(reader.tables, tree, base)]
     if not faults and settings is not None and settings.ingress is not None:
         faults += _policy(settings)
     if faults or settings is None:

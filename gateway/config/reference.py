@@ -37,6 +37,7 @@ _KINDS = {
     "Network": "prefix",
     "PrefixLength": "prefix length and factor",
     "Destination": "prefix and port",
+    "KeyPin": "pin",
     "Secret": "secret",
     "QueryType": "type",
     "QueryClass": "class",

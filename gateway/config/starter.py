@@ -23,6 +23,7 @@ from proxy.settings import (
     Health,
     Listener,
     Primary,
+    PrimaryTls,
     ProxyIn,
     ProxyOut,
     TcpSettings,
@@ -93,6 +94,12 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
     },
     TsigKey: {"name": '"customer-a"', "secret": '{ file = "customer-a.tsig" }'},
     Primary: {"name": '"customer-a"', "address": '"203.0.113.5:53"', "tunnels": '["fra"]', "tsig_key": '"customer-a"'},
+    PrimaryTls: {
+        "server_name": '"ns.customer-a.example"',
+        "ca": '"customer-a-ca.pem"',
+        "certificate": '"gateway.pem"',
+        "key": '"gateway.key"',
+    },
     Forwarder: {"listen": '"127.0.0.1:5301"', "primary": '"customer-a"', "zones": '["example.com"]'},
     Exit: {
         "listen": '"0.0.0.0:8388"',

@@ -20,7 +20,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.lists.values import ListState
-from gateway.metrics.egress import exit_metrics, pools, transfer, tunnels
+from gateway.metrics.egress import exit_metrics, pools, primary_tls, transfer, tunnels
 from gateway.metrics.families import Row, counter, gauge
 from gateway.procfs import usage
 from gateway.state import ProcessState
@@ -115,6 +115,7 @@ class GatewayCollector(Collector):
                 yield from tunnels(process.body.get("tunnels", ()))
                 yield from pools(process.body.get("routes", ()), process.body.get("exit_addresses", ()))
                 yield from transfer(process.body.get("forwarders", ()))
+                yield from primary_tls(process.body.get("tls", ()))
                 yield from exit_metrics(process.body.get("exit"))
         yield counter("event", "Events by name.", ["event"], (([n], c) for n, c in self._source.event_counts.items()))
 

@@ -120,6 +120,35 @@ def transfer(forwarders: Rows) -> Iterator[Metric]:
     )
 
 
+def primary_tls(states: Rows) -> Iterator[Metric]:
+    """Of TLS to primaries."""
+    label = ["primary"]
+    yield counter(
+        "primary_tls_handshakes",
+        "TLS handshakes that were done.",
+        label,
+        (([t["primary"]], t["handshakes"]) for t in states),
+    )
+    yield counter(
+        "primary_tls_resumed",
+        "Of these, those with a session ticket.",
+        label,
+        (([t["primary"]], t["resumed"]) for t in states),
+    )
+    yield counter(
+        "primary_tls_failures",
+        "TLS that did not come about, or broke, by reason.",
+        [*label, "reason"],
+        (([t["primary"], reason], count) for t in states for reason, count in t["failures"].items()),
+    )
+    yield gauge(
+        "primary_tls_certificate_seconds",
+        "Seconds until our certificate for this primary expires.",
+        label,
+        (([t["primary"]], t["expires_in"]) for t in states if t["expires_in"] is not None),
+    )
+
+
 def exit_metrics(status: dict[str, Any] | None) -> Iterator[Metric]:
     """Of the far end of tunnels."""
     if status is None:

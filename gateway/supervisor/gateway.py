@@ -324,7 +324,10 @@ class Supervisor:
             changes, warnings = await reading
             if self._stop.is_set():
                 return _refusal("the gateway is draining")
-            restarted = await self._take(changes.effective) if changes.changed else []
+            if changes.changed:
+                restarted = await self._take(changes.effective)
+            else:
+                restarted = await self._look_again()
         except ConfigError as error:
             self._events.emit("config.rejected", {"problems": [str(problem) for problem in error.problems[:_SHOWN]]})
             return ReloadReport(ok=False, problems=error.problems)
@@ -363,6 +366,15 @@ class Supervisor:
         answers = await asyncio.gather(*(self._hand_down(child) for child in self._children))
         close_old_doors()
         return [child.role.name for child, why in zip(self._children, answers, strict=True) if why is not None]
+
+    async def _look_again(self) -> list[str]:
+        """Nothing in the settings is new, but certificates that they name may be: let them be read again."""
+        if not any(primary.tls is not None for primary in self.settings.primaries):
+            return []
+        self.serial += 1
+        children = [child for child in self._children if child.role.kind == "transfer"]
+        answers = await asyncio.gather(*(self._hand_down(child) for child in children))
+        return [child.role.name for child, why in zip(children, answers, strict=True) if why is not None]
 
     async def _hand_down(self, child: Child) -> str | None:
         assert self._doors is not None

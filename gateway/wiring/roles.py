@@ -148,7 +148,9 @@ class Transfer:
         from proxy.settings import EgressSettings
 
         settings = read_plain(EgressSettings, plan.settings)
-        self._service = EgressService(settings=settings, sockets=_egress_sockets(start.sockets), emit=emit)
+        self._service = EgressService(
+            settings=settings, sockets=_egress_sockets(start.sockets), emit=emit, base=Path(plan.base)
+        )
         self._settings = settings
         self._plan = plan
         self._emit = emit
@@ -168,6 +170,7 @@ class Transfer:
                 folder=Path(self._plan.folder),
                 base=Path(self._plan.base),
                 tunnel=self._service.tunnel,
+                primary=self._service.primary,
                 emit=self._emit,
             )
         if self._fetcher is not None:

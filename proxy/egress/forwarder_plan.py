@@ -33,6 +33,7 @@ def compile_forwarder(
     forwarder: Forwarder,
     settings: EgressSettings,
     routes: Mapping[str, Route],
+    servers: Mapping[str, PrimaryServer],
 ) -> ForwarderPlan:
     """Find the forwarder's primary and the route to it.
 
@@ -45,6 +46,6 @@ def compile_forwarder(
     return ForwarderPlan(
         forwarder,
         TransferGate(forwarder.zones),
-        PrimaryServer(primary.name, primary.address),
+        servers[primary.name],
         routes[primary.name],
     )

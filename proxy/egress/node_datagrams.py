@@ -23,7 +23,7 @@ from proxy.egress.paths import Path, SparePaths
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.udp_door import Peer, UdpDoor
 from proxy.errors import ProtocolError, ProxyError
-from proxy.protocol.transfer_queries import Question, answers, error_reply, read_query
+from proxy.protocol.transfer_queries import Question, answers, error_reply, read_query, truncated_reply
 from proxy.values import Endpoint
 
 MAX_QUERY = 16 << 10  # bytes, far beyond a signed IXFR query; with a tunnel's header around it, it still is a datagram
@@ -94,6 +94,9 @@ class NodeDatagrams:
         if refusal is not None:
             self._counters.refused[refusal] += 1
             self._door.send(error_reply(message, question, Rcode.REFUSED), peer)
+            return
+        if not plan.primary.carries_udp:  # over TLS alone: nothing may leave in the clear
+            self._door.send(truncated_reply(message, question), peer)
             return
         repeated = self._waiting.get((peer.address, question.key))
         if repeated is not None:

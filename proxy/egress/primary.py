@@ -1,10 +1,11 @@
-"""A primary as something to open streams to, through a tunnel."""
+"""A primary as something to open streams to, through a tunnel; with TLS inside where its settings say so (RFC 9103)."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 
+from proxy.egress.tls.client import TlsClient
 from proxy.egress.tunnel import Tunnel
 from proxy.values import Endpoint
 
@@ -15,16 +16,19 @@ class PrimaryServer:
 
     name: str
     address: Endpoint
+    tls: TlsClient | None = None
 
     @property
     def carries_udp(self) -> bool:
         """Whether datagrams lead to it as well. Where not, queries that nodes send over UDP take a stream."""
-        return True
+        return self.tls is None
 
     async def open_stream(self, tunnel: Tunnel, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
         """Open a stream that carries DNS messages with their lengths in front, `first` among them.
 
         Raises:
-            ProxyError: as `Tunnel.open_stream`.
+            ProxyError: as `Tunnel.open_stream`, and with TLS as `TlsClient.open`.
         """
+        if self.tls is not None:
+            return await self.tls.open(tunnel, self.address, protocol, first)
         return await tunnel.open_stream(self.address, protocol, first)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from proxy.egress.connecting import openings_settled
 from proxy.egress.counters import TunnelCounters
@@ -16,6 +17,8 @@ from proxy.egress.forwarder_plan import ForwarderPlan, compile_forwarder
 from proxy.egress.pool.exit_checks import ExitChecks
 from proxy.egress.pool.prober import Prober
 from proxy.egress.pool.subjects import subjects
+from proxy.egress.primaries import CompiledPrimaries, Primaries
+from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
 from proxy.egress.routes import Routes
 from proxy.egress.sockets import EgressSocket, Key, Role, needed_sockets
@@ -34,6 +37,7 @@ class _Compiled:
     settings: EgressSettings
     tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]]
     routes: Mapping[str, Route]
+    primaries: CompiledPrimaries
     forwarders: Mapping[Endpoint, ForwarderPlan]
     exit: ExitPlan | None
 
@@ -41,8 +45,11 @@ class _Compiled:
 class EgressService:
     """Runs on the loop from `start` to `drain`, and owns the sockets."""
 
-    def __init__(self, *, settings: EgressSettings, sockets: Sequence[EgressSocket], emit: Emit) -> None:
-        """On the loop; nothing happens before `start`. `sockets` are those of `open_egress_sockets(settings)`."""
+    def __init__(
+        self, *, settings: EgressSettings, sockets: Sequence[EgressSocket], emit: Emit, base: Path = Path()
+    ) -> None:
+        """On the loop; nothing happens before `start`. `sockets` are those of `open_egress_sockets(settings)`; paths
+        in the settings are relative to `base`."""
         self._settings = settings
         self._sockets = {each.key: each for each in sockets}
         self._emit = emit
@@ -51,6 +58,7 @@ class EgressService:
         self._routes = Routes(emit, asyncio.get_running_loop().time)
         self._exit_checks = ExitChecks(emit)
         self._prober = Prober(emit, asyncio.get_running_loop().time)
+        self._primaries = Primaries(base, emit)
         self._forwarders: dict[Endpoint, Forwarder] = {}
         self._exit: ExitServer | None = None
         self._retired: list[Forwarder | ExitServer] = []  # without a place in the settings, but with open streams
@@ -59,8 +67,8 @@ class EgressService:
         """Begin to serve.
 
         Raises:
-            ValueError: settings that do not fit together, a bad tunnel URL or key, or a socket that was not handed
-                down; the text shows no secret.
+            ValueError: settings that do not fit together, a bad tunnel URL or key, TLS files that can't be used, or a
+                socket that was not handed down; the text shows no secret.
         """
         await self._apply(self._compile(self._settings, self._sockets))
         self._prober.start()
@@ -97,6 +105,14 @@ class EgressService:
         """
         return self._tunnels[name][1]
 
+    def primary(self, name: str) -> PrimaryServer:
+        """The primary of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._primaries.named(name)
+
     def status(self) -> EgressStatus:
         """The numbers now."""
         return EgressStatus(
@@ -105,6 +121,7 @@ class EgressService:
             routes=self._routes.status(),
             exit_addresses=self._exit_checks.status(),
             exit=self._exit.status() if self._exit is not None else None,
+            tls=self._primaries.status(),
         )
 
     async def drain(self, grace: float) -> None:
@@ -134,10 +151,13 @@ class EgressService:
         tunnels = {each.name: (each, self._make_tunnel(each)) for each in settings.tunnels}
         by_name = {name: tunnel for name, (_, tunnel) in tunnels.items()}
         routes = self._routes.make(settings, by_name)
-        forwarders = {each.listen: compile_forwarder(each, settings, routes) for each in settings.forwarders}
+        primaries = self._primaries.compile(settings.primaries)
+        forwarders = {
+            each.listen: compile_forwarder(each, settings, routes, primaries.servers) for each in settings.forwarders
+        }
         before = self._exit.plan if self._exit is not None else None
         way_in = compile_exit(settings.exit, before) if settings.exit is not None else None
-        return _Compiled(settings, tunnels, routes, forwarders, way_in)
+        return _Compiled(settings, tunnels, routes, primaries, forwarders, way_in)
 
     def _make_tunnel(self, settings: TunnelSettings) -> Tunnel:
         known, tunnel = self._tunnels.get(settings.name, (None, None))
@@ -152,6 +172,7 @@ class EgressService:
         """Follow settings in which nothing is wrong."""
         self._settings, self._tunnels = compiled.settings, compiled.tunnels
         self._routes.keep(compiled.routes)
+        self._primaries.take(compiled.primaries)
         self._exit_checks.configure(compiled.tunnels.values())
         self._prober.configure(subjects(compiled.settings, compiled.forwarders.values()))
         self._retired = [server for server in self._retired if server.busy]

@@ -106,6 +106,17 @@ class ExitStatus(Struct, frozen=True, kw_only=True):
     rejects: dict[str, int]  # by reason
 
 
+class PrimaryTlsStatus(Struct, frozen=True, kw_only=True):
+    """TLS to one primary."""
+
+    primary: str
+    handshakes: int
+    resumed: int  # of these
+    failures: dict[str, int]  # by reason; of handshakes, and of what came behind
+    last_error: str | None
+    expires_in: float | None  # seconds until our own certificate expires; None without one
+
+
 class EgressStatus(Struct, frozen=True, kw_only=True):
     """All of it."""
 
@@ -114,3 +125,4 @@ class EgressStatus(Struct, frozen=True, kw_only=True):
     routes: tuple[RouteStatus, ...] = ()
     exit_addresses: tuple[ExitAddressStatus, ...] = ()
     exit: ExitStatus | None
+    tls: tuple[PrimaryTlsStatus, ...] = ()

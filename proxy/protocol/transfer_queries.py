@@ -138,6 +138,13 @@ def error_reply(message: bytes, question: Question, rcode: Rcode) -> bytes:
     return question.id.to_bytes(2) + flags.to_bytes(2) + counts + question.wire + opt
 
 
+def truncated_reply(message: bytes, question: Question) -> bytes:
+    """The answer that sends a node to TCP: TC, and no records (RFC 2181 section 9)."""
+    reply = bytearray(error_reply(message, question, Rcode.NOERROR))
+    reply[2] |= 2
+    return bytes(reply)
+
+
 def _has_edns(message: bytes) -> bool:
     try:
         parsed = dns.message.from_wire(message, keyring=False, ignore_trailing=True)

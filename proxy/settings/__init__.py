@@ -13,6 +13,7 @@ from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, List
 from proxy.settings.keys import TsigAlgorithm, TsigKey
 from proxy.settings.overload import OverloadSettings
 from proxy.settings.primaries import Primary
+from proxy.settings.primary_tls import PrimaryTls
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
 from proxy.settings.tcp import TcpOverload, TcpSettings
 from proxy.settings.tunnels import Tunnel
@@ -33,6 +34,7 @@ __all__ = [
     "Name",
     "OverloadSettings",
     "Primary",
+    "PrimaryTls",
     "Probe",
     "ProxyIn",
     "ProxyOut",

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from proxy.settings.base import Name, Settings
 from proxy.settings.failover import Failover
+from proxy.settings.primary_tls import PrimaryTls
 from proxy.values import Endpoint
 
 
@@ -26,3 +27,4 @@ class Primary(Settings, frozen=True, kw_only=True):
         Meta(description="the name of a [[tsig_keys]]; queries of nodes to this primary must be signed by it"),
     ] = None
     failover: Failover = Failover()
+    tls: PrimaryTls | None = None

@@ -416,6 +416,6 @@ async def test_settings_that_do_not_fit_are_named() -> None:
     forwarder = Forwarder(listen=fresh_endpoint(), primary="q")
     settings = EgressSettings(primaries=(primary,), forwarders=(forwarder,))
     with pytest.raises(ValueError, match="no primary 'q'"):
-        compile_forwarder(forwarder, settings, {})
+        compile_forwarder(forwarder, settings, {}, {})
     with pytest.raises(ValueError, match="no tunnel 't'"):
         Routes(Events(), asyncio.get_running_loop().time).make(settings, {})

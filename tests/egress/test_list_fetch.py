@@ -111,7 +111,7 @@ def web_list(place: Endpoint, **more: object) -> FilterList:
 
 
 def fetcher(folder: Path, service: EgressService, events: Events) -> ListFetcher:
-    return ListFetcher(folder=folder, base=folder, tunnel=service.tunnel, emit=events)
+    return ListFetcher(folder=folder, base=folder, tunnel=service.tunnel, primary=service.primary, emit=events)
 
 
 async def test_a_list_is_fetched_over_https_through_the_exit_and_only_when_it_changed(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ async def test_a_response_policy_zone_is_transferred_from_bind_through_ss_server
         Bind(role, tmp_path / "bind") as primary,
         tunnels.listening(tunnels.libev_server(tmp_path, far, "aes-256-gcm", key), far),
     ):
-        settings = EgressSettings(tunnels=(tunnel("t", ss_url("aes-256-gcm", key, far)),))
-        primaries = [Primary(name="p", address=primary.endpoint, tunnels=("t",))]
+        primaries = (Primary(name="p", address=primary.endpoint, tunnels=("t",)),)
+        settings = EgressSettings(tunnels=(tunnel("t", ss_url("aes-256-gcm", key, far)),), primaries=primaries)
         wanted = FilterList(name="rpz", primary="p", zone="rpz.example", format="rpz")
         async with running(settings) as service:
             one = fetcher(tmp_path, service, events)
@@ -196,7 +196,7 @@ async def test_an_error_that_nobody_foresaw_is_a_failure_and_it_is_tried_again(t
         raise KeyError(name)
 
     events = Events()
-    one = ListFetcher(folder=tmp_path, base=tmp_path, tunnel=broken, emit=events)
+    one = ListFetcher(folder=tmp_path, base=tmp_path, tunnel=broken, primary=broken, emit=events)  # type: ignore[arg-type]  # it gives neither
     one.configure([web_list(fresh_endpoint())], [])
     await auntil(lambda: bool(events.named("list.failed")), what="the failure")
     assert events.named("list.failed")[0]["error"] == "KeyError: 't'"

@@ -91,6 +91,16 @@ TRANSFER = {
             "bytes_in": 8,
         }
     ],
+    "tls": [
+        {
+            "primary": "p",
+            "handshakes": 3,
+            "resumed": 2,
+            "failures": {"tls-expired": 1},
+            "last_error": None,
+            "expires_in": 86400.0,
+        }
+    ],
     "exit": {
         "listen": "127.0.0.1:8388",
         "handshakes": 1,

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.gateway.control import Still
 
 WAY = (("primary", "p"), ("transport", "tcp"), ("tunnel", "fra"))
-ROOMS = ("ingress", "backend", "policy", "tunnel", "transfer", "exit", "worker", "event")
+ROOMS = ("ingress", "backend", "policy", "tunnel", "primary", "transfer", "exit", "worker", "event")
 
 
 def samples(still: Still) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -54,6 +54,10 @@ def test_every_room_is_there_with_its_labels() -> None:
             "zonegate_transfer_queries_total",
             (("forwarder", "127.0.0.1:5301"), ("primary", "p"), ("transport", "tcp")),
         ): 4,
+        ("zonegate_primary_tls_handshakes_total", (("primary", "p"),)): 3,
+        ("zonegate_primary_tls_resumed_total", (("primary", "p"),)): 2,
+        ("zonegate_primary_tls_failures_total", (("primary", "p"), ("reason", "tls-expired"))): 1,
+        ("zonegate_primary_tls_certificate_seconds", (("primary", "p"),)): 86400,
         ("zonegate_exit_streams_opened_total", ()): 2,
         ("zonegate_exit_rejects_total", (("reason", "replay"),)): 9,
         ("zonegate_event_total", (("event", "gateway.ready"),)): 1,

@@ -14,6 +14,7 @@ from gateway.config.schema import fields
 from gateway.config.starter import starter
 from gateway.settings import GatewaySettings
 from tests.gateway.configs import KEY_32
+from tests.support.certificates import Authority
 
 
 def test_the_starter_file_is_clean(tmp_path: Path) -> None:
@@ -38,9 +39,12 @@ def test_every_setting_uncommented_is_clean_too(tmp_path: Path, monkeypatch: pyt
     }.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
+    authority = Authority(tmp_path, "customer-a-ca")
+    authority.issue("gateway.example", file="gateway")
     settings = load(file).settings
     assert settings.egress is not None
     assert settings.egress.exit is not None
+    assert settings.primaries[0].tls is not None
 
 
 def test_every_setting_is_there_with_its_meaning() -> None:

@@ -1,31 +1,23 @@
-"""One GET over HTTPS through an open pipe (RFC 9110, RFC 9112), conditional on what we have."""
+"""One GET over HTTPS through an open pipe, on which TLS stands, (RFC 9110, RFC 9112), conditional on what we have."""
 
 from __future__ import annotations
 
-import ssl
 from urllib.parse import urlsplit
 
 import h11
 
 from proxy.egress.fetch.body import Body, FetchError, Known
-from proxy.egress.fetch.pipe import Pipe, TlsPipe
+from proxy.egress.fetch.pipe import Pipe
 
 
-async def get(pipe: Pipe, url: str, context: ssl.SSLContext, body: Body) -> bool:
+async def get(pipe: Pipe, url: str, body: Body) -> bool:
     """Fetch `url` into `body`, if it has changed; whether it has.
 
     Raises:
-        FetchError: the certificate does not hold, the answer is not the file, or it is too long.
-        ProxyError, OSError: the tunnel broke.
+        FetchError: the answer is not the file, or it is too long.
+        ProxyError, OSError: the tunnel or TLS broke.
     """
     parts = urlsplit(url)
-    tls = TlsPipe(pipe, context, parts.hostname or "")
-    try:
-        await tls.handshake()
-    except ssl.SSLError as error:
-        raise FetchError(
-            f"TLS with {parts.hostname}: {getattr(error, 'verify_message', None) or error.reason}"
-        ) from None
     known = body.known(url)
     headers = [
         ("Host", parts.netloc),
@@ -38,9 +30,9 @@ async def get(pipe: Pipe, url: str, context: ssl.SSLContext, body: Body) -> bool
     http = h11.Connection(h11.CLIENT)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        tls.write(http.send(h11.Request(method="GET", target=target, headers=headers)) or b"")
-        tls.write(http.send(h11.EndOfMessage()) or b"")
-        return await _receive(tls, http, body, url)
+        pipe.write(http.send(h11.Request(method="GET", target=target, headers=headers)) or b"")
+        pipe.write(http.send(h11.EndOfMessage()) or b"")
+        return await _receive(pipe, http, body, url)
     except h11.ProtocolError as error:
         raise FetchError(f"no good answer of {parts.hostname}: {error}") from None
 

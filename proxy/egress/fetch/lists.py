@@ -14,11 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from certs.authorities import load_authorities
+from certs.contexts import client_context
+from certs.errors import CertError
 from filters.settings import FilterList
 from proxy.egress.fetch.body import Body, FetchError
 from proxy.egress.fetch.https import get
 from proxy.egress.fetch.pipe import TunnelPipe
 from proxy.egress.fetch.transfer import transfer
+from proxy.egress.primary import PrimaryServer
+from proxy.egress.tls.client import TlsClient
+from proxy.egress.tls.engine import Wanted
 from proxy.egress.tunnel import Tunnel
 from proxy.errors import ProxyError
 from proxy.settings import Primary
@@ -33,12 +39,21 @@ _MOST_DOUBLINGS = 16
 
 
 class ListFetcher:
-    """Runs on the loop from `configure` to `stop`. `tunnel` gives a tunnel by its name, as it is at that time."""
+    """Runs on the loop from `configure` to `stop`. `tunnel` and `primary` give what has a name, as it is then."""
 
-    def __init__(self, *, folder: Path, base: Path, tunnel: Callable[[str], Tunnel], emit: Emit) -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        base: Path,
+        tunnel: Callable[[str], Tunnel],
+        primary: Callable[[str], PrimaryServer],
+        emit: Emit,
+    ) -> None:
         self._folder = folder
         self._base = base
         self._tunnel = tunnel
+        self._primary = primary
         self._emit = emit
         self._primaries: Mapping[str, Primary] = {}
         self._tasks: dict[FilterList, asyncio.Task[None]] = {}
@@ -87,19 +102,27 @@ class ListFetcher:
     async def _through(self, tunnel: Tunnel, settings: FilterList) -> bool:
         body = Body(self._folder, settings.name, settings.max_bytes)
         pipe = TunnelPipe()
-        await tunnel.open_stream(self._target(settings), pipe)
         try:
             if settings.url is None:
+                await self._primary(str(settings.primary)).open_stream(tunnel, pipe)
                 return await transfer(pipe, str(settings.zone), source(settings), body)
-            ca = self._base / settings.ca if settings.ca is not None else None
-            return await get(pipe, settings.url, ssl.create_default_context(cafile=ca), body)
+            await self._web(settings).open(tunnel, _address(settings), pipe)
+            return await get(pipe, settings.url, body)
         finally:
             pipe.close()
 
-    def _target(self, settings: FilterList) -> Endpoint:
-        if settings.url is None:
-            return self._primaries[str(settings.primary)].address
-        return Endpoint(ipaddress.ip_address(str(settings.address)), urlsplit(settings.url).port or 443)
+    def _web(self, settings: FilterList) -> TlsClient:
+        try:
+            authorities = load_authorities(self._base / settings.ca) if settings.ca is not None else None
+        except CertError as error:
+            raise FetchError(str(error)) from None
+        host = urlsplit(str(settings.url)).hostname
+        context = client_context(authorities=authorities, lowest=ssl.TLSVersion.TLSv1_2)
+        return TlsClient(context, Wanted(f"TLS with {host}", host), timeout=PATIENCE, resumption=False)
+
+
+def _address(settings: FilterList) -> Endpoint:
+    return Endpoint(ipaddress.ip_address(str(settings.address)), urlsplit(str(settings.url)).port or 443)
 
 
 def source(settings: FilterList) -> str:
