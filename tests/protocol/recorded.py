@@ -6,6 +6,7 @@ The methods of 2017 by shadowsocks-libev 3.3.5, those of 2022 by shadowsocks-rus
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 
@@ -23,6 +24,11 @@ class Recorded:
 
 def _bytes(*lines: str) -> bytes:
     return bytes.fromhex("".join(lines))
+
+
+def _chain(size: int) -> str:
+    """Two identity keys and the user's key (SIP023), as a client writes them."""
+    return ":".join(base64.b64encode(bytes(range(at, at + size))).decode() for at in range(0, 3 * size, size))
 
 
 RECORDED = (
@@ -111,6 +117,39 @@ RECORDED = (
         _bytes(
             "afad6208975a48ef13a208003ae2ae833099d11caebebfb2ce956caf6622bbaf3b5de86694422a8bed41feb0e46a8ffd",
             "3007acf23764f5ab40cf361173a34fdb3cb99778759e13ff7ebe2bc63edbfefddfbe7b80",
+        ),
+    ),
+)
+
+RECORDED_CHAINS = (
+    Recorded(
+        "2022-blake3-aes-128-gcm",
+        _chain(16),
+        1795191437,
+        _bytes(
+            "3cf770e46178c8ea35cc3d6c2b19322382e9b6cc05c2309637914bf952218d08507223157e45084616a6f675c4ba370d",
+            "606c3651e42dd03d7898e40bf3aa6ad0aab9301664ee96d1e25e72f3d25f6619f08805b170d870b04fa4ef65787813a5",
+            "55c1f12c14eea85c24bd34103c7b3c",
+        ),
+        1795191437,
+        _bytes(
+            "3bf2b01d622a117cb41ad3a7debbaaea132250b32626e9274f1b7c02b10825cf20c70e3ee093c46255a5f2e8197a2c61",
+            "4c650d6075f736dd0bf43ee4f3d419c1861a83a272207398aac85979a04a576bdaebd975c557735de9149aee",
+        ),
+    ),
+    Recorded(
+        "2022-blake3-aes-256-gcm",
+        _chain(32),
+        1795191437,
+        _bytes(
+            "99d0c8d09f146e813f53835384bb6c4ccfc855f6bd70792efb6a70de451f6071b29ac9181e61a586551b55a461d6d1ea",
+            "556fdddc3c74fa53acef3022d85d601387650a576f3a68de51a4fcd8578fe770a7edbe0ff99a3f2ff532faf583b58444",
+            "e95160a75f7aa7e15b728be0bd4f8496db8c816db69770be91f1e6b01f7686",
+        ),
+        1795191437,
+        _bytes(
+            "c571cac3005433a284ebc0b6dafd3a36a15f3ce5dba16de6989c80d74b2093de525b760758ba89f7bd848e9c4243057b",
+            "08de9bb2f20a531512c255c0eac384204253541188d2ea22f4b00fc2d72ed41b349a0e2eb84e7c9574414913",
         ),
     ),
 )

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from proxy.errors import ProtocolError
 from proxy.protocol.address import Target
 from proxy.protocol.editions import client_datagrams, client_stream, salt_store, server_datagrams, server_stream
-from proxy.protocol.identity import KeyHolder, KeyTable, identity_of, supports_identity
+from proxy.protocol.identity import KeyHolder, KeyTable, identity_of, read_key_chain, supports_identity
 from proxy.protocol.methods import METHODS, Method
 from proxy.protocol.relay import DatagramRelay, relay_head
 from proxy.protocol.shadowsocks import Opened
 from proxy.values import Endpoint
+from tests.protocol.recorded import RECORDED_CHAINS, Recorded
 from tests.protocol.strategies import cut, marks, payloads, targets
 
 NOW = 1_800_000_000.0
@@ -116,6 +117,21 @@ def test_a_relay_may_lead_to_an_exit_of_a_single_key(method: Method) -> None:
     for _ in range(2):
         request = server.open(relay.forward(datagrams.seal(TARGET, b"query", NOW))[2], NOW)
         assert datagrams.open(server.seal(request.session, TARGET, b"answer", NOW), NOW).payload == b"answer"
+
+
+@pytest.mark.parametrize("recorded", RECORDED_CHAINS, ids=lambda recorded: recorded.method)
+def test_what_a_real_client_sent_through_relay_and_exit(recorded: Recorded) -> None:
+    """Two identity headers: the first is for the relay, the second for the exit, which learns the user."""
+    method = METHODS[recorded.method]
+    (relay, shared), key = read_key_chain(method, recorded.key)
+    hops, users = holders(method, exit=shared), holders(method, ann=key)
+    passed = relay_head(method, relay, hops, recorded.stream)
+    assert passed is not None
+    server = server_stream(method, shared, salt_store(method), users)
+    assert server.feed(passed[1], recorded.stream_at) == [Opened(TARGET, "ann"), b"first bytes"]
+    _, _, packet = DatagramRelay(relay, hops).forward(recorded.datagram)
+    request = server_datagrams(method, shared, users=users).open(packet, recorded.datagram_at)
+    assert (request.user, request.target, request.payload) == ("ann", TARGET, b"a datagram")
 
 
 @every
