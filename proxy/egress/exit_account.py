@@ -1,5 +1,8 @@
 """What one user of the exit has used up, and may still use. It outlives streams and reloads, for as long as the user
-is configured."""
+is configured.
+
+Streams and datagrams have a bucket each: else the SOA checks of a user would be dropped while its transfers wait.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ class Account:
         self.counters = ExitUserCounters(plan.name)
         self._clock = clock
         self._bytes: Bucket | None = None
+        self._datagrams: Bucket | None = None
         self._streams: Bucket | None = None
         self.follow(plan)
 
@@ -30,7 +34,9 @@ class Account:
         if limits is None:
             return
         rate, streams = limits.bytes_per_second, limits.streams_per_second
-        self._bytes = self._bucket(self._bytes, rate, limits.bytes_burst or rate or 0, now)
+        burst = limits.bytes_burst or rate or 0
+        self._bytes = self._bucket(self._bytes, rate, burst, now)
+        self._datagrams = self._bucket(self._datagrams, rate, burst, now)
         self._streams = self._bucket(self._streams, streams, limits.streams_burst or max(1.0, streams or 0.0), now)
 
     def open_stream(self, patience: float) -> float:
@@ -77,7 +83,7 @@ class Account:
 
     def may_pass(self, count: int) -> bool:
         """Whether a datagram of this size may pass; it can't wait."""
-        return self._bytes is None or self._bytes.take_now(count, self._clock())
+        return self._datagrams is None or self._datagrams.take_now(count, self._clock())
 
     @staticmethod
     def _bucket(known: Bucket | None, rate: float | None, burst: float, now: float) -> Bucket | None:

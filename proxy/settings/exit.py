@@ -21,7 +21,11 @@ class ExitUser(Settings, frozen=True, kw_only=True):
     ] = ()
     bytes_per_second: Annotated[
         int | None,
-        Meta(ge=1024, le=1 << 40, description="payload, both directions together; streams wait, datagrams are dropped"),
+        Meta(
+            ge=1024,
+            le=1 << 40,
+            description="payload of both directions, in streams, which wait, and as much in datagrams, which are dropped",
+        ),
     ] = None
     bytes_burst: Annotated[
         int | None, Meta(ge=1024, le=1 << 40, description="bytes that may pass at once; default: those of one second")
