@@ -174,7 +174,7 @@ class Transfer:
                 emit=self._emit,
             )
         if self._fetcher is not None:
-            self._fetcher.configure(settings.lists, settings.primaries)
+            self._fetcher.configure(settings.lists, settings.primaries, settings.tsig_keys)
 
     async def reload(self, message: ipc.Reload) -> None:
         """Swap tunnels, primaries, forwarders and the exit."""

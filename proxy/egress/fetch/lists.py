@@ -27,7 +27,7 @@ from proxy.egress.tls.client import TlsClient
 from proxy.egress.tls.engine import Wanted
 from proxy.egress.tunnel import Tunnel
 from proxy.errors import ProxyError
-from proxy.settings import Primary
+from proxy.settings import Primary, TsigKey
 from proxy.values import Emit, Endpoint
 
 PATIENCE = 600.0
@@ -56,10 +56,14 @@ class ListFetcher:
         self._primary = primary
         self._emit = emit
         self._primaries: Mapping[str, Primary] = {}
+        self._keys: Mapping[str, TsigKey] = {}
         self._tasks: dict[FilterList, asyncio.Task[None]] = {}
 
-    def configure(self, lists: Sequence[FilterList], primaries: Sequence[Primary]) -> None:
+    def configure(
+        self, lists: Sequence[FilterList], primaries: Sequence[Primary], keys: Sequence[TsigKey] = ()
+    ) -> None:
         """Fetch these from now on. One that stays as it is keeps its time."""
+        self._keys = {key.name: key for key in keys}
         self._primaries = {primary.name: primary for primary in primaries}
         for known in self._tasks.keys() - set(lists):
             self._tasks.pop(known).cancel()
@@ -105,7 +109,8 @@ class ListFetcher:
         try:
             if settings.url is None:
                 await self._primary(str(settings.primary)).open_stream(tunnel, pipe)
-                return await transfer(pipe, str(settings.zone), source(settings), body)
+                key = self._keys.get(self._primaries[str(settings.primary)].tsig_key or "")
+                return await transfer(pipe, str(settings.zone), source(settings), body, key)
             await self._web(settings).open(tunnel, _address(settings), pipe)
             return await get(pipe, settings.url, body)
         finally:

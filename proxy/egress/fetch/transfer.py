@@ -1,84 +1,99 @@
-"""A zone transfer through an open pipe (RFC 5936), if the serial of the zone has changed (RFC 1982).
+"""A transfer for ourselves through an open pipe, judged by the guard as those of the nodes are (RFC 5936, RFC 1995).
 
-The messages go into the body as they came, each behind its length, for the data plane to read.
+The messages are handed on as they came, each behind its length. What is handed on before the verdict must not be used.
 """
 
 from __future__ import annotations
 
-import dns.exception
+import asyncio
+import base64
+import time
+from collections.abc import Callable
+
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
+import dns.rrset
+import dns.tsig
 
-from dataplane import count_soas
+from dataplane import Answers, GuardLimits, TsigKeys, Verdict
 from proxy.egress.fetch.body import Body, FetchError, Known
 from proxy.egress.fetch.pipe import Pipe
+from proxy.protocol.dns_frames import frame
+from proxy.settings import TsigKey
+
+TICK = 1.0  # seconds between two looks at the limits of time while nothing comes
 
 
-class _Frames:
-    """Messages with their lengths in front, out of a pipe."""
+def transfer_query(zone: str, kind: dns.rdatatype.RdataType, *, serial: int = 0, key: TsigKey | None = None) -> bytes:
+    """A query for SOA, AXFR or, from `serial` on, IXFR, signed if there is a key (RFC 8945).
 
-    def __init__(self, pipe: Pipe) -> None:
-        self._pipe = pipe
-        self._buffer = bytearray()
-
-    async def next(self) -> bytes:
-        await self._fill(2)
-        length = 2 + int.from_bytes(self._buffer[:2])
-        await self._fill(length)
-        message = bytes(self._buffer[2:length])
-        del self._buffer[:length]
-        return message
-
-    async def _fill(self, length: int) -> None:
-        while len(self._buffer) < length:
-            data = await self._pipe.read()
-            if not data:
-                raise FetchError("the primary closed the connection before the transfer was whole")
-            self._buffer += data
+    Raises:
+        ValueError: not a zone's name, or not base64.
+    """
+    query = dns.message.make_query(zone, kind, flags=0)
+    if kind == dns.rdatatype.IXFR:
+        known = dns.rrset.from_text(zone, 0, "IN", "SOA", f". . {serial} 0 0 0 0")
+        query.authority.append(known)
+    if key is not None:
+        query.use_tsig(dns.tsig.Key(dns.name.from_text(key.name), key.secret.reveal(), key.algorithm))
+    return query.to_wire()
 
 
-async def transfer(pipe: Pipe, zone: str, source: str, body: Body) -> bool:
+def guard(key: TsigKey | None) -> Answers:
+    """The guard of one connection, which verifies what this key signs."""
+    if key is None:
+        return Answers(limits=GuardLimits())
+    name = dns.name.from_text(key.name).to_digestable()
+    return Answers(limits=GuardLimits(), keys=TsigKeys([(name, key.algorithm, base64.b64decode(key.secret.reveal()))]))
+
+
+async def receive(pipe: Pipe, query: bytes, answers: Answers, take: Callable[[bytes], None]) -> Verdict:
+    """Ask, and give each part of the answer to `take`, until there is a verdict.
+
+    Raises:
+        ProxyError, OSError: the tunnel broke.
+    """
+    answers.expect(query, time.time())
+    pipe.write(frame(query))
+    while True:
+        try:
+            async with asyncio.timeout(TICK):
+                data = await pipe.read()
+        except TimeoutError:
+            pieces = answers.tick(time.time())
+        else:
+            pieces = answers.feed(data, time.time()) if data else answers.finish()
+        for piece in pieces:
+            if piece.data:
+                take(piece.data)
+            if piece.verdict is not None:
+                return piece.verdict
+
+
+async def transfer(pipe: Pipe, zone: str, source: str, body: Body, key: TsigKey | None = None) -> bool:
     """Transfer `zone` into `body`, if its serial is another; whether it is. `source` says from where.
 
     Raises:
-        FetchError: the primary refuses, the answer is malformed, or it is too long.
+        FetchError: the primary refuses, the answer is not one that a node may use, or it is too long.
         ProxyError, OSError: the tunnel broke.
     """
-    frames, known = _Frames(pipe), body.known(source)
-    serial = await _serial(pipe, frames, zone)
-    if serial == known.serial:
+    known, answers = body.known(source), guard(key)
+    checked = await receive(pipe, transfer_query(zone, dns.rdatatype.SOA, key=key), answers, lambda _: None)
+    _verify(zone, checked)
+    if checked.serial == known.serial:
         return False
-    query = dns.message.make_query(zone, dns.rdatatype.AXFR, flags=0)
-    pipe.write(_framed(query.to_wire()))
-    soas = 0
     with body as new:
-        while soas < 2:
-            message = await frames.next()
-            if int.from_bytes(message[:2]) != query.id:
-                raise FetchError("an answer with another ID")
-            found = count_soas(message)
-            if found is None or (soas == 0 and not found):
-                code = dns.rcode.to_text(dns.rcode.Rcode(message[3] & 15)) if len(message) > 3 else "too short"
-                raise FetchError(f"no transfer of {zone}: {code}; the primary must allow it to the exit's address")
-            soas += found
-            new.write(_framed(message))
-        new.keep(Known(source=source, serial=serial))
+        found = await receive(pipe, transfer_query(zone, dns.rdatatype.AXFR, key=key), answers, new.write)
+        _verify(zone, found)
+        new.keep(Known(source=source, serial=found.serial))
     return True
 
 
-def _framed(message: bytes) -> bytes:
-    return len(message).to_bytes(2) + message
-
-
-async def _serial(pipe: Pipe, frames: _Frames, zone: str) -> int:
-    query = dns.message.make_query(zone, dns.rdatatype.SOA, flags=0)
-    pipe.write(_framed(query.to_wire()))
-    try:
-        answer = dns.message.from_wire(await frames.next())
-        found = answer.find_rrset(answer.answer, query.question[0].name, query.question[0].rdclass, dns.rdatatype.SOA)
-    except (dns.exception.DNSException, KeyError):
-        raise FetchError(f"the primary has no SOA of {zone}") from None
-    if answer.id != query.id:
-        raise FetchError("an answer with another ID")
-    return int(found[0].serial)
+def _verify(zone: str, verdict: Verdict) -> None:
+    if verdict.kind == "error":
+        code = dns.rcode.to_text(dns.rcode.Rcode(verdict.rcode))
+        raise FetchError(f"no transfer of {zone}: {code}; the primary must allow it to the exit's address")
+    if not verdict.accepted:
+        raise FetchError(f"no transfer of {zone}: {verdict.detail} ({verdict.reason})")
