@@ -84,6 +84,7 @@ install_crate() {
 # install_sing_box VERSION: build it, without its optional parts, unless that version is there
 install_sing_box() {
     if "$PEERS/bin/sing-box" version 2> /dev/null | grep -qF " $1"; then return 0; fi
+    local PATH=$PATH:/usr/local/go/bin # where Go's own archive puts it
     command -v go > /dev/null || {
         echo "Go 1.25 or later is needed to build sing-box $1, a peer of the tunnels: https://go.dev/dl" >&2
         exit 1
