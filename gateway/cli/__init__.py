@@ -16,6 +16,7 @@ _COMMANDS = {
     "status": "gateway.cli.control:status",
     "reload": "gateway.cli.control:reload",
     "top": "gateway.cli.top:top",
+    "tunnels": "gateway.cli.tunnels:tunnels",
     "blocks": "gateway.cli.blocks:blocks",
     "rules": "gateway.cli.rules:rules",
     "exit": "gateway.cli.exits:exit_command",

@@ -27,6 +27,7 @@ COMMANDS = [
     "status",
     "reload",
     "top",
+    "tunnels",
     "blocks",
     "rules",
     "exit",
