@@ -6,8 +6,9 @@ So they work before the gateway is started and while it runs, take nothing from 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import dns.rcode
 import msgspec
@@ -17,6 +18,7 @@ from proxy.egress.pool.exit_checks import Check, ask_whoami
 from proxy.egress.pool.fault import remedy
 from proxy.egress.pool.probe import probe
 from proxy.egress.pool.way import Transport
+from proxy.egress.primaries import Primaries
 from proxy.egress.primary import PrimaryServer
 from proxy.egress.status import ExitAddressStatus
 from proxy.egress.tunnel import Tunnel
@@ -92,13 +94,14 @@ class Task:
 def tasks(
     tunnels: dict[str, Tunnel],
     primaries: tuple[Primary, ...],
+    servers: Mapping[str, PrimaryServer],
     zones: dict[str, str],
     keys: dict[str, TsigKey],
     only: str | None,
 ) -> Iterator[Task]:
     """Every tunnel of every primary over every transport that leads there; `zones` by the primary's name."""
     for primary in primaries:
-        server = PrimaryServer(primary.name, primary.address)
+        server = servers[primary.name]
         for name in primary.tunnels:
             tunnel = tunnels[name]
             if only is not None and name != only:
@@ -135,6 +138,15 @@ async def ask_exits(tunnels: list[tuple[TunnelSettings, Tunnel]]) -> tuple[ExitA
         return check.status()
 
     return tuple(await asyncio.gather(*(one(settings, tunnel) for settings, tunnel in tunnels)))
+
+
+def open_primaries(primaries: tuple[Primary, ...], base: Path) -> Mapping[str, PrimaryServer]:
+    """The primaries of a configuration, by name. Paths in it are relative to `base`.
+
+    Raises:
+        ValueError: certificates or keys that can't be used.
+    """
+    return Primaries(base, lambda _name, _fields: None).compile(primaries).servers
 
 
 def open_tunnels(settings: tuple[TunnelSettings, ...]) -> dict[str, Tunnel]:

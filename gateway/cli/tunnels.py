@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from gateway.state import GatewayState
 
 if TYPE_CHECKING:
     from gateway.cli.probing import Report
+    from proxy.egress.primary import PrimaryServer
 
 _SHOWN = ("tunnels", "routes", "exit_addresses")
 
@@ -77,7 +79,17 @@ def _probe(file: Path, only: str | None, zone: str | None, limit: float, as_json
         fail_config(error)
     if only is not None and only not in {each.name for each in settings.tunnels}:
         raise click.UsageError(f"there is no tunnel {only!r} in {file}")
-    report = asyncio.run(_ask(settings, only, zone, limit, show=not as_json))
+    from gateway.cli.probing import open_primaries  # the ciphers are slow to load, and other commands need none
+
+    try:
+        servers = open_primaries(settings.primaries, file.absolute().parent)
+    except ValueError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(FAILED) from None
+    zones = {each.primary: each.zones[0] for each in reversed(settings.forwarders) if each.zones}
+    if zone is not None:
+        zones = {each.name: zone for each in settings.primaries}
+    report = asyncio.run(_ask(settings, servers, zones, only, limit, show=not as_json))
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
@@ -88,20 +100,24 @@ def _probe(file: Path, only: str | None, zone: str | None, limit: float, as_json
         raise SystemExit(FAILED)
 
 
-async def _ask(settings: GatewaySettings, only: str | None, zone: str | None, limit: float, *, show: bool) -> Report:
-    # Imported here, because the ciphers are slow to load and other commands need none.
+async def _ask(
+    settings: GatewaySettings,
+    servers: Mapping[str, PrimaryServer],
+    zones: dict[str, str],
+    only: str | None,
+    limit: float,
+    *,
+    show: bool,
+) -> Report:
     from rich.console import Console
     from rich.progress import Progress
 
     from gateway.cli.probing import Report, ask_exits, open_tunnels, run, tasks
     from proxy.egress.connecting import openings_settled
 
-    zones = {each.primary: each.zones[0] for each in reversed(settings.forwarders) if each.zones}
-    if zone is not None:
-        zones = {each.name: zone for each in settings.primaries}
     ways = open_tunnels(settings.tunnels)
     keys = {each.name: each for each in settings.tsig_keys}
-    made = list(tasks(ways, settings.primaries, zones, keys, only))
+    made = list(tasks(ways, settings.primaries, servers, zones, keys, only))
     probes = []
     with Progress(console=Console(stderr=True), transient=True, disable=not show) as progress:
         bar = progress.add_task("asking", total=len(made))

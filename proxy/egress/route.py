@@ -45,8 +45,12 @@ class Route:
         rules: Failover | None = None,
         board: Board | None = None,
         before: Route | None = None,
+        datagrams: bool = True,
     ) -> None:
-        """`before` is an earlier route to the same primary: what it knows of the same tunnels is known here."""
+        """`before` is an earlier route to the same primary: what it knows of the same tunnels is known here.
+
+        Without `datagrams` the primary takes streams only.
+        """
         self.primary = primary
         self.target = target
         self.kind = kind
@@ -59,13 +63,12 @@ class Route:
         self._board = board or Board()
         self._culprits: dict[Transport, Culprit | None] = {"udp": None, "tcp": None}
         self._slowest: dict[Transport, float] = {"udp": 0.0, "tcp": 0.0}
-        carrying = [tunnel for tunnel in tunnels if tunnel.carries_udp] or tunnels
+        carrying = ([tunnel for tunnel in tunnels if tunnel.carries_udp] or tunnels) if datagrams else []
         known = {(id(way.tunnel), way.transport): way for way in (before.ways if before is not None else ())}
         self._ways: dict[Transport, list[Way]] = {"udp": [], "tcp": []}
         for transport, ways in self._ways.items():
             for tunnel in carrying if transport == "udp" else tunnels:
                 way = known.get((id(tunnel), transport)) or Way(tunnel, transport, self.rules, clock())
-                way.breaker.rules = self.rules
                 ways.append(way)
         self._choices = {transport: Choice(kind, self.rules) for transport in self._ways}
         if before is not None:
@@ -79,6 +82,11 @@ class Route:
             chosen = ways[before._choices[transport].chosen] if ways else None
             if chosen in self._ways[transport]:
                 choice.chosen = self._ways[transport].index(chosen)
+
+    def take_over(self) -> None:
+        """In use from now on: what was known before follows our rules."""
+        for way in self.ways:
+            way.breaker.rules = self.rules
 
     @property
     def ways(self) -> list[Way]:

@@ -32,6 +32,8 @@ class Routes:
     def keep(self, routes: Mapping[str, Route]) -> None:
         """These are in use from now on."""
         self._known = routes
+        for route in routes.values():
+            route.take_over()
         names = {way.name for route in routes.values() for way in route.ways}
         self._board.forget(names, set(routes))
 
@@ -54,4 +56,5 @@ class Routes:
             rules=primary.failover,
             board=self._board,
             before=before if before is not None and before.target == primary.address else None,
+            datagrams=primary.tls is None,
         )

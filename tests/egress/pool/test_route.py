@@ -173,3 +173,10 @@ def test_a_reload_keeps_what_is_known_and_the_exit() -> None:
     after = Route("p", pool.route.target, [*tunnels(1), a, b], pool.events, pool.clock, rules=RULES, before=pool.route)
     assert after.status()[1].chosen == "b"
     assert [way.state for way in after.status()[1].ways] == ["closed", "open", "closed"]
+
+
+def test_a_primary_that_takes_streams_only_has_no_state_for_datagrams() -> None:
+    pool = Simulated(1)
+    route = Route("p", pool.route.target, pool.tunnels, pool.events, pool.clock, datagrams=False)
+    assert route.order("udp") == []
+    assert [each.transport for each in route.status()] == ["tcp"]
