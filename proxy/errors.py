@@ -26,6 +26,10 @@ class TunnelError(ProxyError):
     retry = True
 
 
+class SetupError(TunnelError):
+    """The tunnel can't work as things are set up, here or at its far end: someone must change a setting, time won't."""
+
+
 class PrimaryError(ProxyError):
     """The tunnel works, the primary behind it does not answer. Another tunnel is unlikely to help."""
 

@@ -112,3 +112,25 @@ class KeyPin:
 
     def __str__(self) -> str:
         return show_pin(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IP address alone, written `192.0.2.1` or `2001:db8::1`."""
+
+    ip: IPAddress
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the written form.
+
+        Raises:
+            ValueError: with an example of what is right.
+        """
+        try:
+            return cls(ipaddress.ip_address(text))
+        except ValueError:
+            raise ValueError('write an IP address, such as "192.0.2.1" or "2001:db8::1"') from None
+
+    def __str__(self) -> str:
+        return str(self.ip)

@@ -33,6 +33,7 @@ _KINDS = {
     "int": "whole number",
     "float": "number",
     "bool": "true or false",
+    "Address": "address",
     "Endpoint": "address and port",
     "Network": "prefix",
     "PrefixLength": "prefix length and factor",

@@ -91,6 +91,10 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "name": '"fra"',
         "url": '{ env = "ZONEGATE_TUNNEL_FRA" }',
         "exit_addresses": '["192.0.2.9/32"]',
+        "through": '"ams"',
+        "source": '["192.0.2.1", "2001:db8::1"]',
+        "interface": '"eth1"',
+        "fwmark": "100",
     },
     TsigKey: {"name": '"customer-a"', "secret": '{ file = "customer-a.tsig" }'},
     Primary: {"name": '"customer-a"', "address": '"203.0.113.5:53"', "tunnels": '["fra"]', "tsig_key": '"customer-a"'},
@@ -136,6 +140,7 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
 
 _OTHERS: dict[type[Struct], set[str]] = {
     FilterList: {"url", "primary", "zone", "tunnels", "address", "ca", "column"},
+    Tunnel: {"through"},
     Rule: {"rcode", "ede", "limit", "tag", "pool", "delay", "mirror"},
 }
 """Keys that don't fit the others of their example; they are shown as an explanation."""

@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.egress.connecting import UdpPath, connect_tcp
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.dial_options import PLAIN, DialOptions
+from proxy.egress.dialing import NetworkDialer
 from proxy.egress.stream import TunnelStream
-from proxy.egress.tunnel import Datagrams
+from proxy.egress.tunnel import Datagrams, no_udp
 from proxy.errors import PrimaryError
+from proxy.protocol.tunnel_urls import TunnelHost
 from proxy.values import Endpoint
 
 
 class DirectTunnel:
     """See `proxy.egress.tunnel.Tunnel`."""
 
-    def __init__(self, counters: TunnelCounters, connect_timeout: float) -> None:
+    def __init__(
+        self, counters: TunnelCounters, connect_timeout: float, *, options: DialOptions = PLAIN, udp: bool = True
+    ) -> None:
         self.counters = counters
-        self.carries_udp = True
-        self._connect_timeout = connect_timeout
+        self.carries_udp = udp
+        self._dialer = NetworkDialer(options, connect_timeout, PrimaryError)
 
     async def open_stream(self, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
         """Connect to the primary itself."""
-        _, stream = await connect_tcp(
-            *target.sockaddr,
-            lambda: TunnelStream(protocol, self.counters, target, first),
-            self._connect_timeout,
-            PrimaryError,
-        )
+        stream = TunnelStream(protocol, self.counters, target, first)
+        await self._dialer.open_stream(TunnelHost(*target.sockaddr), stream)
         return stream
 
     async def open_datagrams(self, target: Endpoint) -> Datagrams:
         """A socket towards the primary itself."""
-        return _DirectDatagrams(await UdpPath.open(*target.sockaddr), self.counters)
+        if not self.carries_udp:
+            raise no_udp()
+        return _DirectDatagrams(await self._dialer.open_datagrams(TunnelHost(*target.sockaddr)), self.counters)
 
 
 class _DirectDatagrams:
     """See `proxy.egress.tunnel.Datagrams`."""
 
-    def __init__(self, path: UdpPath, counters: TunnelCounters) -> None:
+    def __init__(self, path: Datagrams, counters: TunnelCounters) -> None:
         self._path = path
         self._counters = counters
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from proxy.egress.connecting import UdpPath
+from proxy.egress.udp_path import UdpPath
 from proxy.errors import TunnelError
 from proxy.values import Endpoint
 

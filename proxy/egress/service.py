@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.egress.connecting import openings_settled
 from proxy.egress.counters import TunnelCounters
 from proxy.egress.exit import ExitServer
 from proxy.egress.exit_plan import ExitPlan, compile_exit
 from proxy.egress.forwarder import Forwarder
 from proxy.egress.forwarder_plan import ForwarderPlan, compile_forwarder
+from proxy.egress.openings import openings_settled
 from proxy.egress.pool.exit_checks import ExitChecks
 from proxy.egress.pool.prober import Prober
 from proxy.egress.pool.subjects import subjects
@@ -24,9 +24,8 @@ from proxy.egress.routes import Routes
 from proxy.egress.sockets import EgressSocket, Key, Role, needed_sockets
 from proxy.egress.status import EgressStatus
 from proxy.egress.tunnel import Tunnel
-from proxy.egress.tunnels import make_tunnel
+from proxy.egress.tunnels import Made, make_tunnels
 from proxy.settings import EgressSettings
-from proxy.settings import Tunnel as TunnelSettings
 from proxy.values import Emit, Endpoint
 
 
@@ -35,7 +34,7 @@ class _Compiled:
     """Settings with all that can be wrong in them already found."""
 
     settings: EgressSettings
-    tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]]
+    tunnels: Mapping[str, Made]
     routes: Mapping[str, Route]
     primaries: CompiledPrimaries
     forwarders: Mapping[Endpoint, ForwarderPlan]
@@ -54,7 +53,7 @@ class EgressService:
         self._sockets = {each.key: each for each in sockets}
         self._emit = emit
         self._counters: dict[str, TunnelCounters] = {}
-        self._tunnels: Mapping[str, tuple[TunnelSettings, Tunnel]] = {}
+        self._tunnels: Mapping[str, Made] = {}
         self._routes = Routes(emit, asyncio.get_running_loop().time)
         self._exit_checks = ExitChecks(emit)
         self._prober = Prober(emit, asyncio.get_running_loop().time)
@@ -103,7 +102,7 @@ class EgressService:
         Raises:
             KeyError: there is none.
         """
-        return self._tunnels[name][1]
+        return self._tunnels[name].tunnel
 
     def primary(self, name: str) -> PrimaryServer:
         """The primary of that name.
@@ -116,7 +115,7 @@ class EgressService:
     def status(self) -> EgressStatus:
         """The numbers now."""
         return EgressStatus(
-            tunnels=tuple(tunnel.counters.status() for _, tunnel in self._tunnels.values()),
+            tunnels=tuple(each.tunnel.counters.status() for each in self._tunnels.values()),
             forwarders=tuple(forwarder.status() for forwarder in self._forwarders.values()),
             routes=self._routes.status(),
             exit_addresses=self._exit_checks.status(),
@@ -148,8 +147,10 @@ class EgressService:
         for role, endpoint, transport in needed_sockets(settings):
             if (role, endpoint, transport) not in sockets:
                 raise ValueError(f"no socket for the {role} at {endpoint}/{transport} was handed down")
-        tunnels = {each.name: (each, self._make_tunnel(each)) for each in settings.tunnels}
-        by_name = {name: tunnel for name, (_, tunnel) in tunnels.items()}
+        tunnels = make_tunnels(
+            settings.tunnels, self._tunnels, lambda name: self._counters.setdefault(name, TunnelCounters(name))
+        )
+        by_name = {name: made.tunnel for name, made in tunnels.items()}
         routes = self._routes.make(settings, by_name)
         primaries = self._primaries.compile(settings.primaries)
         forwarders = {
@@ -159,21 +160,12 @@ class EgressService:
         way_in = compile_exit(settings.exit, before) if settings.exit is not None else None
         return _Compiled(settings, tunnels, routes, primaries, forwarders, way_in)
 
-    def _make_tunnel(self, settings: TunnelSettings) -> Tunnel:
-        known, tunnel = self._tunnels.get(settings.name, (None, None))
-        if tunnel is not None and known == settings:
-            return tunnel
-        try:
-            return make_tunnel(settings, self._counters.setdefault(settings.name, TunnelCounters(settings.name)))
-        except ValueError as error:
-            raise ValueError(f"tunnel {settings.name}: {error}") from None
-
     async def _apply(self, compiled: _Compiled) -> None:
         """Follow settings in which nothing is wrong."""
         self._settings, self._tunnels = compiled.settings, compiled.tunnels
         self._routes.keep(compiled.routes)
         self._primaries.take(compiled.primaries)
-        self._exit_checks.configure(compiled.tunnels.values())
+        self._exit_checks.configure((made.settings, made.tunnel) for made in compiled.tunnels.values())
         self._prober.configure(subjects(compiled.settings, compiled.forwarders.values()))
         self._retired = [server for server in self._retired if server.busy]
         for listen in self._forwarders.keys() - compiled.forwarders.keys():

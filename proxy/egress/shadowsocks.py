@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from proxy.egress.connecting import UdpPath, connect_tcp
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.dialing import Dialer
 from proxy.egress.stream import TunnelStream
-from proxy.egress.tunnel import Datagrams
+from proxy.egress.tunnel import Datagrams, no_udp
 from proxy.errors import ProtocolError
 from proxy.protocol.editions import client_datagrams, client_stream
 from proxy.protocol.tunnel_urls import ShadowsocksAddress
@@ -23,34 +23,40 @@ from proxy.values import Endpoint
 class ShadowsocksTunnel:
     """See `proxy.egress.tunnel.Tunnel`."""
 
-    def __init__(self, address: ShadowsocksAddress, counters: TunnelCounters, connect_timeout: float) -> None:
+    def __init__(
+        self, address: ShadowsocksAddress, counters: TunnelCounters, dialer: Dialer, *, udp: bool = True
+    ) -> None:
         self.counters = counters
-        self.carries_udp = True
         self._address = address
-        self._connect_timeout = connect_timeout
+        self._dialer = dialer
+        self._udp = udp
+
+    @property
+    def carries_udp(self) -> bool:
+        """See `Tunnel`."""
+        return self._udp and self._dialer.carries_udp
 
     async def open_stream(self, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
         """Connect to the exit and send the header with `first`."""
         codec = client_stream(self._address.method, self._address.key, self._address.identity_keys)
-        host = self._address.host
-        _, stream = await connect_tcp(
-            host.host,
-            host.port,
-            lambda: TunnelStream(protocol, self.counters, target, first, codec),
-            self._connect_timeout,
-        )
+        stream = TunnelStream(protocol, self.counters, target, first, codec, self._dialer.hop)
+        await self._dialer.open_stream(self._address.host, stream)
         return stream
 
     async def open_datagrams(self, target: Endpoint) -> Datagrams:
         """A socket towards the exit, with a session of its own."""
-        path = await UdpPath.open(self._address.host.host, self._address.host.port)
+        if not self.carries_udp:
+            raise no_udp()
+        path = await self._dialer.open_datagrams(self._address.host)
         return _ShadowsocksDatagrams(path, self._address, target, self.counters)
 
 
 class _ShadowsocksDatagrams:
     """See `proxy.egress.tunnel.Datagrams`."""
 
-    def __init__(self, path: UdpPath, address: ShadowsocksAddress, target: Endpoint, counters: TunnelCounters) -> None:
+    def __init__(
+        self, path: Datagrams, address: ShadowsocksAddress, target: Endpoint, counters: TunnelCounters
+    ) -> None:
         self._path = path
         self._codec = client_datagrams(address.method, address.key, address.identity_keys)
         self._target = target

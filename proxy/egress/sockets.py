@@ -17,6 +17,8 @@ from proxy.values import Endpoint
 BACKLOG = 1024
 RECEIVE_BUFFER = 1 << 20  # bytes a UDP socket may queue; the kernel caps it at net.core.rmem_max
 
+FAST_OPENS = 256  # connections that may wait for the end of their handshake with data in the SYN (RFC 7413 §5.1)
+
 Role = Literal["forwarder", "exit"]
 Transport = Literal["udp", "tcp"]
 Key = tuple[Role, Endpoint, Transport]
@@ -84,6 +86,9 @@ def open_egress_socket(role: Role, endpoint: Endpoint, transport: Transport) -> 
         new.bind(endpoint.sockaddr)
         if transport == "tcp":
             new.listen(BACKLOG)
+            if role == "exit":
+                # Tunnels that know us may bring their header in the SYN, where net.ipv4.tcp_fastopen has the bit 2.
+                new.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, FAST_OPENS)
     except OSError as error:
         new.close()
         code = error.errno or errno.EIO

@@ -1,39 +1,52 @@
 """The SOCKS5 tunnel: CONNECT for streams, UDP ASSOCIATE for datagrams (RFC 1928).
 
 An association lives as long as the TCP connection that asked for it (§7); that connection is held open beside the
-datagrams.
+datagrams. A server that does not know the command (reply 7: `ssh -D`, microsocks) is not asked again for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import cast
 
-from proxy.egress.connecting import UdpPath, connect_tcp
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.dialing import Dialer, Opening, hop_error
 from proxy.egress.stream import TunnelStream
-from proxy.egress.tunnel import Datagrams
+from proxy.egress.tunnel import Datagrams, no_udp
 from proxy.errors import ProtocolError, ProxyError, TunnelError
 from proxy.protocol.address import NamedTarget, Target
 from proxy.protocol.socks5 import Command, Ready, Send, Socks5Client
 from proxy.protocol.socks5_datagrams import unwrap_datagram, wrap_datagram
-from proxy.protocol.tunnel_urls import Socks5Address
+from proxy.protocol.tunnel_urls import Socks5Address, TunnelHost
 from proxy.values import Endpoint
+
+UDP_AGAIN = 600.0  # seconds after which a server that knew no UDP ASSOCIATE is asked again: it may be another by then
 
 
 class Socks5Tunnel:
     """See `proxy.egress.tunnel.Tunnel`."""
 
-    def __init__(self, address: Socks5Address, counters: TunnelCounters, connect_timeout: float) -> None:
+    def __init__(
+        self, address: Socks5Address, counters: TunnelCounters, dialer: Dialer, limit: float, *, udp: bool = True
+    ) -> None:
+        """`limit` is for the handshake, in seconds."""
         self.counters = counters
-        self.carries_udp = True
         self._address = address
-        self._connect_timeout = connect_timeout
+        self._dialer = dialer
+        self._limit = limit
+        self._udp = udp
+        self._no_udp_until = 0.0
+
+    @property
+    def carries_udp(self) -> bool:
+        """See `Tunnel`; also what the server said of it."""
+        return self._udp and self._dialer.carries_udp and time.monotonic() >= self._no_udp_until
 
     async def open_stream(self, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
         """CONNECT to the target."""
         handshake, ready = await self._shake_hands(Socks5Client(self._address, Command.CONNECT, target))
-        stream = TunnelStream(protocol, self.counters, target, first)
+        stream = TunnelStream(protocol, self.counters, target, first, hop=self._dialer.hop)
         handshake.hand_over(stream)
         if ready.rest:
             stream.data_received(ready.rest)
@@ -41,17 +54,25 @@ class Socks5Tunnel:
 
     async def open_datagrams(self, target: Endpoint) -> Datagrams:
         """Ask for an association, and open a socket towards the address that the server names."""
-        control, ready = await self._shake_hands(Socks5Client(self._address, Command.UDP_ASSOCIATE))
+        if not self.carries_udp:
+            raise no_udp()
         try:
-            path = await UdpPath.open(*self._relay(ready.bound, control.peer, target))
+            control, ready = await self._shake_hands(Socks5Client(self._address, Command.UDP_ASSOCIATE))
+        except TunnelError as error:
+            if error.reason == "command-not-supported":
+                self._no_udp_until = time.monotonic() + UDP_AGAIN
+            raise
+        try:
+            path = await self._dialer.open_datagrams(self._relay(ready.bound, control.peer, target))
         except BaseException:
             control.close()
             raise
         return _Socks5Datagrams(path, control, target, self.counters)
 
     async def _shake_hands(self, client: Socks5Client) -> tuple[_Handshake, Ready]:
-        host, limit = self._address.host, self._connect_timeout
-        _, handshake = await connect_tcp(host.host, host.port, lambda: _Handshake(client), limit)
+        host, limit = self._address.host, self._limit
+        handshake = _Handshake(client, self._dialer.hop)
+        await self._dialer.open_stream(host, handshake)
         try:
             async with asyncio.timeout(limit):
                 return handshake, await handshake.ready
@@ -65,7 +86,7 @@ class Socks5Tunnel:
             raise
 
     @staticmethod
-    def _relay(bound: Target, peer: Endpoint, target: Endpoint) -> tuple[str, int]:
+    def _relay(bound: Target, peer: Endpoint, target: Endpoint) -> TunnelHost:
         """Where datagrams go. A server that names no address means the one that it was reached at.
 
         It can't name the primary: that would be the direct way.
@@ -75,21 +96,29 @@ class Socks5Tunnel:
         address = peer.address if bound.address.is_unspecified else bound.address
         if Endpoint(address, bound.port) == target:
             raise ProtocolError("the SOCKS server names the primary itself as its relay", "bad-address")
-        return str(address), bound.port
+        return TunnelHost(str(address), bound.port)
 
 
-class _Handshake(asyncio.Protocol):
+class _Handshake(Opening):
     """Drives the state machine on one connection; then holds the connection, or hands it over."""
 
-    def __init__(self, client: Socks5Client) -> None:
+    def __init__(self, client: Socks5Client, hop: str | None) -> None:
         self._client = client
+        self._hop = hop
+        self._hello = client.start()
         self._transport: asyncio.Transport | None = None
         self.ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
 
+    def take_head(self) -> bytes:
+        """See `Opening`."""
+        hello, self._hello = self._hello, b""
+        return hello
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self._client.start())
+        if hello := self.take_head():
+            self._transport.write(hello)
 
     def data_received(self, data: bytes) -> None:
         if self.ready.done():
@@ -108,7 +137,11 @@ class _Handshake(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
-        if not self.ready.done():
+        if self.ready.done():
+            return
+        if isinstance(exc, ProxyError) and self._hop is not None:
+            self.ready.set_exception(hop_error(self._hop, exc))
+        else:
             self.ready.set_exception(TunnelError("the SOCKS server closed the connection in the handshake", "closed"))
 
     @property
@@ -148,7 +181,7 @@ class _Handshake(asyncio.Protocol):
 class _Socks5Datagrams:
     """See `proxy.egress.tunnel.Datagrams`."""
 
-    def __init__(self, path: UdpPath, control: _Handshake, target: Endpoint, counters: TunnelCounters) -> None:
+    def __init__(self, path: Datagrams, control: _Handshake, target: Endpoint, counters: TunnelCounters) -> None:
         self._path = path
         self._control = control
         self._target = target

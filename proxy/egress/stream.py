@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.dialing import Opening, hop_error
 from proxy.egress.usable import usable
 from proxy.errors import ProtocolError, ProxyError, TunnelError
 from proxy.protocol.shadowsocks import ClientStream
@@ -23,10 +24,11 @@ from proxy.values import Endpoint
 HIGH_WATER = 256 << 10  # bytes that may wait for a slow reader; one read of uvloop
 
 
-class TunnelStream(asyncio.Transport, asyncio.Protocol):
+class TunnelStream(asyncio.Transport, Opening):
     """The stream to `target`. Usable from `connection_made` on, which the loop or the SOCKS5 handshake calls.
 
-    `first` is payload that goes out at once, in one write with the codec's header.
+    `first` is payload that goes out at once, in one write with the codec's header. `hop` is the tunnel below, where
+    there is one: what it sends comes in other pieces than its far end wrote.
     """
 
     def __init__(
@@ -36,17 +38,27 @@ class TunnelStream(asyncio.Transport, asyncio.Protocol):
         target: Endpoint,
         first: bytes = b"",
         codec: ClientStream | None = None,
+        hop: str | None = None,
     ) -> None:
         super().__init__()
         self._user = user
         self._counters = counters
         self._target = target
         self._first = first
+        self._head_taken = False
         self._codec = codec
+        self._hop = hop
         self._error: ProxyError | None = None
         self._lower: asyncio.Transport | None = None
 
     # The side of the tunnel's connection.
+
+    def take_head(self) -> bytes:
+        """See `Opening`."""
+        if self._head_taken:
+            return b""
+        self._head_taken = True
+        return self._first if self._codec is None else self._codec.open(self._target, self._first, time.time())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._lower = cast("asyncio.Transport", transport)
@@ -54,10 +66,9 @@ class TunnelStream(asyncio.Transport, asyncio.Protocol):
         self._counters.streams_open += 1
         self._counters.streams_total += 1
         self._counters.bytes_out += len(self._first)
-        first, self._first = self._first, b""
-        head = first if self._codec is None else self._codec.open(self._target, first, time.time())
-        if head:
+        if head := self.take_head():
             self._lower.write(head)
+        self._first = b""
         self._user.connection_made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -66,7 +77,7 @@ class TunnelStream(asyncio.Transport, asyncio.Protocol):
         if self._codec is not None:
             try:
                 pieces = self._codec.feed(data, time.time())
-                if not self._codec.begun:
+                if not self._codec.begun and self._hop is None:
                     raise ProtocolError("the exit's header came in pieces; it must be one write", "short-header")
             except ProtocolError as error:
                 self.fail(error)
@@ -87,6 +98,8 @@ class TunnelStream(asyncio.Transport, asyncio.Protocol):
         self._counters.streams_open -= 1
         if self._error is None and isinstance(exc, OSError):
             self._error = TunnelError(f"the connection broke: {exc.strerror or exc}", "broken")
+        elif self._error is None and isinstance(exc, ProxyError) and self._hop is not None:
+            self._error = hop_error(self._hop, exc)
         self._user.connection_lost(self._error or exc)
 
     def pause_writing(self) -> None:
@@ -162,4 +175,6 @@ class TunnelStream(asyncio.Transport, asyncio.Protocol):
         self.lower.set_write_buffer_limits(high, low)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "peername":  # who is spoken with, not who carries it
+            return self._target.sockaddr
         return self.lower.get_extra_info(name, default)

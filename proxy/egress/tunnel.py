@@ -11,6 +11,7 @@ import asyncio
 from typing import Protocol
 
 from proxy.egress.counters import TunnelCounters
+from proxy.errors import TunnelError
 from proxy.values import Endpoint
 
 
@@ -39,7 +40,10 @@ class Tunnel(Protocol):
     """A way out."""
 
     counters: TunnelCounters
-    carries_udp: bool  # False: no datagrams, and nobody needs to try
+
+    @property
+    def carries_udp(self) -> bool:
+        """Whether it has datagram paths. Where not, nobody needs to try: queries take a stream."""
 
     async def open_stream(self, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b"") -> asyncio.Transport:
         """Open a stream to `target`. `first` is sent at once, with the tunnel's own header where that has room.
@@ -59,3 +63,8 @@ class Tunnel(Protocol):
         Raises:
             TunnelError, PrimaryError, ProtocolError: as above.
         """
+
+
+def no_udp() -> TunnelError:
+    """What a tunnel without datagrams says to who asks for a path."""
+    return TunnelError("this tunnel carries no UDP", "no-udp")

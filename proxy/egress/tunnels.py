@@ -1,8 +1,13 @@
-"""From a tunnel's settings to the tunnel."""
+"""From the settings of tunnels to the tunnels. One that goes through another is made behind that one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.dial_options import DialOptions
+from proxy.egress.dialing import ChainDialer, Dialer, NetworkDialer
 from proxy.egress.direct import DirectTunnel
 from proxy.egress.shadowsocks import ShadowsocksTunnel
 from proxy.egress.socks5 import Socks5Tunnel
@@ -13,7 +18,51 @@ from proxy.settings import Tunnel as TunnelSettings
 _KINDS = {ShadowsocksAddress: "shadowsocks", Socks5Address: "socks5", DirectAddress: "direct"}
 
 
-def make_tunnel(settings: TunnelSettings, counters: TunnelCounters | None = None) -> Tunnel:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A tunnel, with what it was made from; `below` is the one that it goes through."""
+
+    settings: TunnelSettings
+    below: Tunnel | None
+    tunnel: Tunnel
+
+
+def make_tunnels(
+    settings: Sequence[TunnelSettings], before: Mapping[str, Made], counters: Callable[[str], TunnelCounters]
+) -> dict[str, Made]:
+    """All tunnels by name, in their order. One of `before` whose settings and whose way are the same stays.
+
+    Raises:
+        ValueError: a URL is wrong, or `through` leads nowhere or round in a circle.
+    """
+    wanted = {each.name: each for each in settings}
+    made: dict[str, Made] = {}
+
+    def make(name: str, above: tuple[str, ...]) -> Made:
+        if name in made:
+            return made[name]
+        if name in above:
+            raise ValueError(f"tunnel {name} goes through itself: {' through '.join((*above, name))}")
+        if name not in wanted:
+            raise ValueError(f"tunnel {above[-1]}: there is no tunnel {name!r} to go through")
+        own = wanted[name]
+        below = make(own.through, (*above, name)).tunnel if own.through is not None else None
+        known = before.get(name)
+        if known is not None and known.settings == own and known.below is below:
+            made[name] = known
+        else:
+            try:
+                made[name] = Made(own, below, make_tunnel(own, counters(name), below))
+            except ValueError as error:
+                raise ValueError(f"tunnel {name}: {error}") from None
+        return made[name]
+
+    return {each.name: make(each.name, ()) for each in settings}
+
+
+def make_tunnel(
+    settings: TunnelSettings, counters: TunnelCounters | None = None, below: Tunnel | None = None
+) -> Tunnel:
     """Make a tunnel; nothing is opened yet. `counters` are those of the tunnel of that name before a reload.
 
     Raises:
@@ -22,10 +71,25 @@ def make_tunnel(settings: TunnelSettings, counters: TunnelCounters | None = None
     address = parse_tunnel_url(settings.url.reveal())
     counters = counters or TunnelCounters(settings.name)
     counters.kind = _KINDS[type(address)]
+    limit, options = settings.connect_timeout, _options(settings)
+    dialer: Dialer = ChainDialer(below) if below is not None else NetworkDialer(options, limit)
     match address:
         case ShadowsocksAddress():
-            return ShadowsocksTunnel(address, counters, settings.connect_timeout)
+            return ShadowsocksTunnel(address, counters, dialer, udp=settings.udp)
         case Socks5Address():
-            return Socks5Tunnel(address, counters, settings.connect_timeout)
+            return Socks5Tunnel(address, counters, dialer, limit, udp=settings.udp)
         case DirectAddress():
-            return DirectTunnel(counters, settings.connect_timeout)
+            if below is not None:
+                raise ValueError("direct:// goes through no other tunnel")
+            return DirectTunnel(counters, limit, options=options, udp=settings.udp)
+
+
+def _options(settings: TunnelSettings) -> DialOptions:
+    source = settings.source if isinstance(settings.source, tuple) else (settings.source,)
+    return DialOptions(
+        source=tuple(each.ip for each in source),
+        interface=settings.interface,
+        fwmark=settings.fwmark,
+        keepalive=settings.keepalive,
+        fast_open=settings.fast_open,
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import IPv4Address
 
-from proxy.errors import PrimaryError, ProtocolError, ProxyError, TunnelError
+from proxy.errors import PrimaryError, ProtocolError, ProxyError, SetupError, TunnelError
 from proxy.protocol.address import Target, decode_address, encode_address
 from proxy.protocol.tunnel_urls import Socks5Address
 from proxy.values import Endpoint
@@ -55,15 +55,17 @@ class _State(Enum):
     READY = auto()
 
 
+# Whose fault a refusal is: of 3 to 6 the primary's, so that another tunnel helps little; of 1, 7 and 8 the tunnel's; of
+# 2 the one's who wrote the server's rules.
 _REFUSALS: dict[int, tuple[type[ProxyError], str, str]] = {
     1: (TunnelError, "tunnel-refused", "a general failure of the SOCKS server"),
-    2: (TunnelError, "not-allowed", "its rules do not allow it: open the primary's address there"),
+    2: (SetupError, "not-allowed", "its rules do not allow it: open the primary's address there"),
     3: (PrimaryError, "primary-unreachable", "the primary's network is unreachable from there"),
     4: (PrimaryError, "primary-unreachable", "the primary is unreachable from there"),
     5: (PrimaryError, "primary-refused", "the primary refused the connection"),
     6: (PrimaryError, "primary-unreachable", "the TTL ran out on the way to the primary"),
-    7: (TunnelError, "not-supported", "it does not support this command (UDP ASSOCIATE, probably)"),
-    8: (TunnelError, "not-supported", "it does not support this type of address"),
+    7: (TunnelError, "command-not-supported", "it does not support this command; UDP ASSOCIATE, probably: udp = false"),
+    8: (TunnelError, "address-not-supported", "it does not support this type of address"),
 }
 
 
@@ -120,7 +122,7 @@ class Socks5Client:
             return Send(bytes((1, len(user))) + user + bytes((len(password),)) + password)
         if chosen == NONE_ACCEPTABLE:
             wanted = "user and password" if self._user is None else "another user, or another way to authenticate"
-            raise TunnelError(f"the SOCKS server wants {wanted}", "authentication")
+            raise SetupError(f"the SOCKS server wants {wanted}", "authentication")
         raise ProtocolError(f"the SOCKS server chose method {chosen}, which was not offered")
 
     def _read_authentication(self) -> Send | None:
@@ -129,7 +131,7 @@ class Socks5Client:
             return None
         status, self._buffer = self._buffer[1], self._buffer[2:]
         if status != 0:
-            raise TunnelError("the SOCKS server does not accept this user and password", "authentication")
+            raise SetupError("the SOCKS server does not accept this user and password", "authentication")
         self._state = _State.REQUEST
         return Send(self._request)
 

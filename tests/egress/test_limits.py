@@ -17,15 +17,16 @@ import dns.message
 import msgspec
 import pytest
 
-from proxy.egress.connecting import UdpPath, openings_settled
 from proxy.egress.counters import ForwarderCounters, TunnelCounters
 from proxy.egress.direct import DirectTunnel
 from proxy.egress.forwarder_plan import ForwarderPlan
 from proxy.egress.node_stream import NodeStream
+from proxy.egress.openings import openings_settled
 from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
 from proxy.egress.stream import HIGH_WATER
 from proxy.egress.tunnel import Datagrams, Tunnel
+from proxy.egress.udp_path import UdpPath
 from proxy.errors import TunnelError
 from proxy.protocol.dns_frames import frame
 from proxy.protocol.transfer_queries import TransferGate

@@ -151,7 +151,7 @@ async def test_asyncio_streams_run_over_a_tunnel() -> None:
             writer.writelines([frame(SOA)[:5], frame(SOA)[5:]])
             await writer.drain()
             assert await read_message(reader) == soa_answer(SOA)[0]
-            assert writer.get_extra_info("peername") == exit_.listen.sockaddr
+            assert writer.get_extra_info("peername") == primary.endpoint.sockaddr
             writer.write_eof()
             (asked,) = primary.connections
             asked.close()

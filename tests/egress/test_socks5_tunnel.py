@@ -11,6 +11,8 @@ import dns.message
 import pytest
 
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.dial_options import PLAIN
+from proxy.egress.dialing import NetworkDialer
 from proxy.egress.socks5 import Socks5Tunnel
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import make_tunnel
@@ -44,7 +46,7 @@ class Catcher(asyncio.Protocol):
 
 def tunnel_to(place: Endpoint, secret: bool = False, limit: float = 5.0) -> Socks5Tunnel:
     address = Socks5Address(TunnelHost(*place.sockaddr), *((b"user", b"secret") if secret else ()))
-    return Socks5Tunnel(address, TunnelCounters("socks"), limit)
+    return Socks5Tunnel(address, TunnelCounters("socks"), NetworkDialer(PLAIN, limit), limit)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import PrimaryError, ProtocolError, ProxyError, TunnelError
+from proxy.errors import PrimaryError, ProtocolError, ProxyError, SetupError, TunnelError
 from proxy.protocol.address import Target, encode_address
 from proxy.protocol.socks5 import Command, Ready, Send, Socks5Client
 from proxy.protocol.socks5_datagrams import unwrap_datagram, wrap_datagram
@@ -58,13 +58,13 @@ def test_a_server_may_waive_the_password() -> None:
     ("reply", "error", "reason"),
     [
         (1, TunnelError, "tunnel-refused"),
-        (2, TunnelError, "not-allowed"),
+        (2, SetupError, "not-allowed"),
         (3, PrimaryError, "primary-unreachable"),
         (4, PrimaryError, "primary-unreachable"),
         (5, PrimaryError, "primary-refused"),
         (6, PrimaryError, "primary-unreachable"),
-        (7, TunnelError, "not-supported"),
-        (8, TunnelError, "not-supported"),
+        (7, TunnelError, "command-not-supported"),
+        (8, TunnelError, "address-not-supported"),
         (9, ProtocolError, "malformed"),
         (255, ProtocolError, "malformed"),
     ],
