@@ -1,30 +1,36 @@
-"""What a cell is: over UDP a DNS query and its answer, over TCP a stream of queries with 100 kB in both directions."""
+"""What a cell is: over UDP queries of one session, over TCP a stream of queries with 100 kB in both directions."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+import asyncio_dgram
 import dns.message
 
 from proxy.egress.tunnel import Tunnel
 from proxy.errors import ProxyError
 from proxy.protocol.dns_frames import FrameReader, frame
 from proxy.values import Endpoint
-from tests.egress.ring import ask_tcp, ask_udp
+from tests.egress.ring import ask_tcp
 from tests.egress.scripted_primary import soa_answer
 
 SOA = dns.message.make_query("example.com", "SOA").to_wire()
 LARGE = [SOA[:2] + os.urandom(50_000) for _ in range(2)]
 STREAM = [SOA, *LARGE, SOA]
+QUERIES = [SOA, SOA[:2] + os.urandom(1200), SOA]
 AT_ONCE = 8  # cells
 
 
-def script(query: bytes) -> list[bytes]:
+def answer(query: bytes) -> bytes:
     """What the server at the far end says: an SOA record where it was asked for one, else what it heard."""
-    return soa_answer(query) if query == SOA else [query]
+    return soa_answer(query)[0] if query == SOA else query
+
+
+Ask = Callable[[bytes], Awaitable[bytes]]
 
 
 class Way(Protocol):
@@ -33,8 +39,8 @@ class Way(Protocol):
     async def stream(self, messages: Sequence[bytes]) -> list[bytes]:
         """Send these over one TCP stream; as many answers."""
 
-    async def datagram(self, query: bytes) -> bytes:
-        """Ask over UDP, once."""
+    def session(self) -> AbstractAsyncContextManager[Ask]:
+        """A UDP session, in which one datagram after the other is sent and answered."""
 
 
 class LocalPort:
@@ -46,8 +52,18 @@ class LocalPort:
     async def stream(self, messages: Sequence[bytes]) -> list[bytes]:
         return await ask_tcp(self._place, *messages)
 
-    async def datagram(self, query: bytes) -> bytes:
-        return await ask_udp(self._place, query, 60.0)
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Ask]:
+        node = await asyncio_dgram.connect(self._place.sockaddr)
+
+        async def ask(query: bytes) -> bytes:
+            await node.send(query)
+            return bytes((await node.recv())[0])
+
+        try:
+            yield ask
+        finally:
+            node.close()
 
 
 class OurTunnel:
@@ -66,11 +82,16 @@ class OurTunnel:
         finally:
             stream.abort()
 
-    async def datagram(self, query: bytes) -> bytes:
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Ask]:
         path = await self._tunnel.open_datagrams(self._target)
-        try:
+
+        async def ask(query: bytes) -> bytes:
             await path.send(query)
             return await path.receive()
+
+        try:
+            yield ask
         finally:
             path.close()
 
@@ -118,9 +139,10 @@ class Trials:
         try:
             async with asyncio.timeout(self._patience):
                 if transport == "TCP":
-                    fine = await way.stream(STREAM) == [answer for query in STREAM for answer in script(query)]
+                    fine = await way.stream(STREAM) == list(map(answer, STREAM))
                 else:
-                    fine = all([await way.datagram(SOA) == soa_answer(SOA)[0] for _ in range(2)])
+                    async with way.session() as ask:
+                        fine = [await ask(query) for query in QUERIES] == list(map(answer, QUERIES))
         except (OSError, EOFError, ProxyError) as error:
             self.details.append(f"{name}: {type(error).__name__}: {error}")
             return False

@@ -29,8 +29,9 @@ RELAYED = ("ssserver", "sing-box", "zonegate")
 TEXT = """
 Rows are far ends, columns near ends. ss-server and ss-tunnel are shadowsocks-libev, which has the edition of 2017 only;
 ssserver and sslocal are shadowsocks-rust. Keys: "one" is a single key, "users" are several users behind one identity
-key (SIP023). Each cell: over TCP SOA queries and 100 kB, there and back; over UDP SOA queries. shadowsocks-go is not
-here: the proxy of Go modules did not give it to us. sing-box has an implementation of its own.
+key (SIP023). Each cell: over TCP SOA queries and 100 kB, there and back; over UDP SOA queries and a datagram of 1.2 kB
+in one session. shadowsocks-go is not here: the proxy of Go modules did not give it to us. sing-box, which is, has an
+implementation of its own.
 """
 RELAYED_TEXT = """
 Chains of keys (SIP023): the relay takes the first identity header off and passes the rest to the far end, which has one

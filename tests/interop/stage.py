@@ -8,7 +8,7 @@ from pathlib import Path
 
 from proxy.values import Endpoint
 from tests.egress.scripted_primary import ScriptedPrimary
-from tests.interop.exchange import script
+from tests.interop.exchange import answer
 from tests.support.peers import ChildProcess
 
 BOTH = ("tcp", "udp")
@@ -47,7 +47,7 @@ class Stage:
 @asynccontextmanager
 async def stage(directory: Path) -> AsyncIterator[Stage]:
     """An empty stage, with the server behind it."""
-    async with ScriptedPrimary(script) as primary, AsyncExitStack() as ending:
+    async with ScriptedPrimary(lambda query: [answer(query)]) as primary, AsyncExitStack() as ending:
         yield Stage(directory, ending, primary.endpoint)
 
 

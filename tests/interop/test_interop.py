@@ -11,7 +11,7 @@ from proxy.settings import EgressSettings
 from tests.docs.pages import page
 from tests.egress.ring import exit_settings, fresh_endpoint, fresh_key, running, ss_url, tunnel
 from tests.egress.scripted_primary import ScriptedPrimary
-from tests.interop.exchange import LocalPort, OurTunnel, Trials, script
+from tests.interop.exchange import LocalPort, OurTunnel, Trials, answer
 from tests.interop.page import HEAD, PAGE, Section, read, write
 from tests.interop.sections import SECTIONS
 
@@ -26,7 +26,7 @@ async def test_the_page_shows_what_works(title: str, tmp_path: Path) -> None:
 
 async def test_a_cell_that_does_not_pass_says_so() -> None:
     """An exit with another key, and one that is not there: else the page would praise anything."""
-    async with ScriptedPrimary(script) as primary:
+    async with ScriptedPrimary(lambda query: [answer(query)]) as primary:
         method = "2022-blake3-aes-128-gcm"
         settings = exit_settings(method, fresh_key(method), [primary.endpoint])
         async with running(EgressSettings(exit=settings)):
