@@ -20,12 +20,17 @@ def exit_faults(tables: Tables, tree: Tree) -> Iterator[Fault]:
     if table is None or table.kind is not Exit:
         return
     users = {key: each for key, each in tables.items() if each.kind is ExitUser}
+    written = tree.get("exit")
     if table.get("method") is not None:
-        written = tree.get("exit")
         yield from _who(table, set(written) if isinstance(written, dict) else set(), len(users))
         yield from _keys(table, users)
     for key, each in users.items():
         yield from _allow(table, key, each)
+        if each.get("relay") is not None and isinstance(written, dict) and "key" not in written:
+            right = "a relay reads identity headers: write the identity key that its clients begin with as exit.key"
+            yield Fault((*key, "relay"), "a relay without an identity key", right)
+        if each.get("relay") is not None and each.get("allow"):
+            yield Fault((*key, "allow"), "targets of a relay", "leave it out: the exit behind it opens targets")
 
 
 def _who(table: Table, written: set[str], users: int) -> Iterator[Fault]:

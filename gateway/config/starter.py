@@ -114,6 +114,7 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "name": '"berlin"',
         "key": '{ file = "berlin.key" }',
         "allow": '["203.0.113.5/32:53"]',
+        "relay": '"198.51.100.7:8388"',
         "bytes_per_second": "10000000",
         "bytes_burst": "20000000",
         "streams_per_second": "20.0",
@@ -141,6 +142,7 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
 _OTHERS: dict[type[Struct], set[str]] = {
     FilterList: {"url", "primary", "zone", "tunnels", "address", "ca", "column"},
     Tunnel: {"through"},
+    ExitUser: {"relay"},
     Rule: {"rcode", "ede", "limit", "tag", "pool", "delay", "mirror"},
 }
 """Keys that don't fit the others of their example; they are shown as an explanation."""

@@ -20,6 +20,7 @@ from proxy.egress.counters import ExitCounters
 from proxy.egress.exit_account import Account
 from proxy.egress.exit_flow import ExitFlow
 from proxy.egress.exit_plan import ExitPlan, UserPlan
+from proxy.egress.exit_relay import RelayDatagrams
 from proxy.egress.udp_door import Peer, UdpDoor
 from proxy.errors import ProtocolError, ProxyError, TunnelError
 from proxy.protocol.datagrams_2022 import UsersDatagrams2022
@@ -70,6 +71,7 @@ class ExitDatagrams:
         self._loop = asyncio.get_running_loop()
         self._associations: OrderedDict[Key, _Association] = OrderedDict()  # that which was silent longest first
         self._door = UdpDoor(sock, self._receive, counters.rejects)
+        self._relay = self._new_relay(plan)
         self._sweeper = self._loop.call_later(SWEEP, self._sweep)
 
     def reload(self, plan: ExitPlan) -> int:
@@ -79,22 +81,42 @@ class ExitDatagrams:
             ended = len(self._associations)
             self._close_associations()
             self._codec = _codec(plan)
-            return ended
+            return ended + self._reload_relay(plan)
         if plan.table is not None and isinstance(self._codec, UsersDatagrams2022):
             self._codec.replace_users(plan.table)
         revoked = [each for each in self._associations.values() if each.flows and not plan.knows(each.user)]
         for association in revoked:
             association.close()
             association.flows.clear()
-        return len(revoked)
+        return len(revoked) + self._reload_relay(plan)
+
+    def _new_relay(self, plan: ExitPlan) -> RelayDatagrams | None:
+        if plan.hops is None:
+            return None
+        return RelayDatagrams(plan, plan.hops, self._counters, self._door.send, self._account, self._rejected)
+
+    def _reload_relay(self, plan: ExitPlan) -> int:
+        if self._relay is None:
+            self._relay = self._new_relay(plan)
+            return 0
+        if plan.hops is not None:
+            return self._relay.reload(plan, plan.hops)
+        ended = len(self._relay)
+        self._relay.close()
+        self._relay = None
+        return ended
 
     def close(self) -> None:
         """Stop at once."""
         self._sweeper.cancel()
         self._door.close()
         self._close_associations()
+        if self._relay is not None:
+            self._relay.close()
 
     def _receive(self, packet: bytes, peer: Peer) -> None:
+        if self._relay is not None and self._relay.take(packet, peer):
+            return
         try:
             request = self._codec.open(packet, time.time())
         except ProtocolError as error:
@@ -135,7 +157,7 @@ class ExitDatagrams:
         account.open_association()
         association = self._associations[key] = _Association(session, user, account, peer, self._loop.time())
         self._counters.associations_total += 1
-        self._counters.associations_open = len(self._associations)
+        self._counters.associations_open += 1
         return association
 
     def _flow(self, association: _Association, target: Endpoint) -> ExitFlow:
@@ -165,6 +187,8 @@ class ExitDatagrams:
 
     def _sweep(self) -> None:
         self._close_old()
+        if self._relay is not None:
+            self._relay.sweep()
         self._sweeper = self._loop.call_later(SWEEP, self._sweep)
 
     def _close_old(self) -> None:
@@ -184,7 +208,7 @@ class ExitDatagrams:
         association.close()
         association.account.counters.associations_open -= 1
         self._codec.forget(association.session)
-        self._counters.associations_open = len(self._associations)
+        self._counters.associations_open -= 1
 
 
 def _codec(plan: ExitPlan) -> ServerDatagrams:

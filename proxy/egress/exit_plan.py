@@ -4,6 +4,8 @@
     users, and a key   the key is the identity key (SIP023), and each user has a key of its own; AES of 2022 only
     one user, no key   one client with a name and limits, whose key is the user's; any method
 
+A user with a `relay` is no client, but another exit that clients come to through this one: the key is that exit's.
+
 Immutable but for the store of salts. A reload makes a new one; what is open keeps the one that it began with.
 """
 
@@ -14,11 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
-from proxy.errors import TunnelError
+from proxy.errors import ProtocolError, TunnelError
 from proxy.protocol.address import Target
 from proxy.protocol.editions import salt_store, server_stream
 from proxy.protocol.identity import KeyHolder, KeyTable
 from proxy.protocol.methods import Method, find_method
+from proxy.protocol.relay import relay_head
 from proxy.protocol.salts import SaltStore
 from proxy.protocol.shadowsocks import ServerStream
 from proxy.settings import Exit, ExitUser
@@ -35,6 +38,11 @@ class UserPlan:
     key: bytes = field(repr=False)
     settings: ExitUser | None
 
+    @property
+    def relay(self) -> Endpoint | None:
+        """The exit to which all of it is passed on."""
+        return self.settings.relay if self.settings is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
@@ -44,12 +52,31 @@ class ExitPlan:
     method: Method
     key: bytes = field(repr=False)  # the client's, or the identity key
     users: Mapping[str, UserPlan]
-    table: KeyTable | None  # where there is an identity key
+    table: KeyTable | None  # of clients, where there is an identity key
+    hops: KeyTable | None  # of exits behind this one, where there are any
     salts: SaltStore = field(repr=False)
 
     def stream(self) -> ServerStream:
         """The codec of a new connection."""
         return server_stream(self.method, self.key, self.salts, self.table)
+
+    def relayed(self, first_read: bytes, now: float) -> tuple[UserPlan, bytes] | None:
+        """If a new stream is for an exit behind this one: which, and what is to be sent there in place of this read.
+
+        Raises:
+            ProtocolError: "replay", "salts-full": as of a stream that ends here.
+        """
+        if self.hops is None:
+            return None
+        try:
+            found = relay_head(self.method, self.key, self.hops, first_read)
+        except ProtocolError:
+            return None  # then it is for us, or noise
+        if found is None:
+            return None
+        hop, rest = found
+        self.salts.add(first_read[: self.method.salt_size], now, user=hop.name)
+        return self.users[hop.name], rest
 
     def user(self, named: str) -> UserPlan | None:
         """The user of that name; without an identity key the codec knows no names, and there is only one."""
@@ -58,7 +85,7 @@ class ExitPlan:
     def knows(self, user: UserPlan) -> bool:
         """Whether a user of another plan may go on under this one: the same name with the same key."""
         known = self.users.get(user.name)
-        return known is not None and known.key == user.key
+        return known is not None and (known.key, known.relay) == (user.key, user.relay)
 
     def check_target(self, target: Target, user: UserPlan | None = None) -> Endpoint:
         """The target as an address that may be opened, for this user.
@@ -91,14 +118,19 @@ def compile_exit(settings: Exit, before: ExitPlan | None = None, now: float | No
     if settings.key is None and len(settings.users) != 1:
         raise ValueError("the exit has no key")
     users = {each.name: UserPlan(each.name, _key(method, each), each) for each in settings.users}
-    table = None
+    table = hops = None
     if settings.key is None:
         (user,) = users.values()
+        if user.relay is not None:
+            raise ValueError("a relay needs an identity key: exit.key")
         key = user.key
     else:
         key = method.key_from_text(settings.key.reveal())
         if users:
-            table = KeyTable(method, [KeyHolder(each.name, each.key) for each in users.values()])
+            holders = [(each.relay, KeyHolder(each.name, each.key)) for each in users.values()]
+            KeyTable(method, [holder for _, holder in holders])  # no key twice
+            table = KeyTable(method, [holder for relay, holder in holders if relay is None])
+            hops = KeyTable(method, [holder for relay, holder in holders if relay is not None])
         else:
             users = {SINGLE: UserPlan(SINGLE, key, None)}
     if before is not None and before.method == method:
@@ -106,7 +138,7 @@ def compile_exit(settings: Exit, before: ExitPlan | None = None, now: float | No
         salts.users = len(users)
     else:
         salts = salt_store(method, time.time() if now is None else now, len(users))
-    return ExitPlan(settings, method, key, users, table, salts)
+    return ExitPlan(settings, method, key, users, table, hops if hops else None, salts)
 
 
 def _key(method: Method, user: ExitUser) -> bytes:

@@ -10,6 +10,10 @@ timeout counted from its accept, and then reset (SO_LINGER 0), whatever came bef
 a FIN, or nothing. Holding it costs what an idle connection costs, which a prober can have anyway; when the exit is
 full, the oldest such connection goes first. Once the key is shown, refusals close at once: the peer is one of ours.
 
+A relayed stream (SIP023) is for an exit behind this one. Whether it is genuine only that exit can tell, so its client
+stays a stranger until that exit has answered: if none comes before the handshake timeout, or the other exit closes, the
+reaction is as above.
+
 A user's limits. A new stream beyond the user's rate waits in CONNECTING for its turn; payload beyond it makes both
 sides of the stream rest, unread, until the debt is paid. Nothing of a stream is dropped.
 """
@@ -36,7 +40,8 @@ from proxy.egress.keepalive import keep_alive
 from proxy.egress.stream import HIGH_WATER
 from proxy.egress.usable import usable
 from proxy.errors import PrimaryError, ProtocolError, ProxyError, TunnelError
-from proxy.protocol.shadowsocks import Opened
+from proxy.protocol.relay import RelayStream
+from proxy.protocol.shadowsocks import Opened, ServerStream
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
@@ -73,7 +78,7 @@ class ExitStream(asyncio.Protocol):
         self._plan = plan
         self._counters = counters
         self._host = host
-        self._codec = plan.stream()
+        self._codec: ServerStream = plan.stream()
         self._state = State.HEADER
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -85,6 +90,9 @@ class ExitStream(asyncio.Protocol):
         self._target: ExitTarget | None = None
         self._account: Account | None = None
         self._inlet = Gate()
+        self._first_read = True
+        self._hop: UserPlan | None = None  # the exit behind this one, until it has answered
+        self._early = 0  # bytes for it meanwhile
         self.user: UserPlan | None = None
         self.client = self.source = "?"
 
@@ -106,6 +114,8 @@ class ExitStream(asyncio.Protocol):
             return
         self._touch()
         try:
+            if self._state is State.HEADER and self._first_read and self._relayed(data):
+                return
             events = self._codec.feed(data, time.time())
             if not self._codec.begun:
                 raise ProtocolError("less than a header in the first read", "short-header")
@@ -177,7 +187,55 @@ class ExitStream(asyncio.Protocol):
     def _handshake_over(self) -> None:
         if self._state is State.HEADER:
             self._host.rejected(self, ProtocolError("no complete header in time", "handshake-timeout"))
+        elif self._hop is not None:
+            self._host.rejected(self, TunnelError("the exit behind this one did not answer in time", "relay-silent"))
         self.reset()
+
+    def _relayed(self, data: bytes) -> bool:
+        """Whether the first read says that the stream is for an exit behind this one."""
+        self._first_read = False
+        found = self._plan.relayed(data, time.time())
+        if found is None:
+            return False
+        self.user = self._hop = found[0]
+        self._codec = RelayStream()
+        self._state = State.CONNECTING
+        self._inlet.hold("connecting")
+        self._pending.append(found[1])
+        self._early = len(found[1])
+        self._connecting = asyncio.create_task(self._connect_hop(found[0]))
+        return True
+
+    async def _connect_hop(self, hop: UserPlan) -> None:
+        assert hop.relay is not None
+        host, port = hop.relay.sockaddr
+        try:
+            connected = (await connect_tcp(host, port, lambda: ExitTarget(self), self._plan.settings.connect_timeout))[
+                1
+            ]
+        except TunnelError as error:
+            self._hop_failed(error)
+        else:
+            self._connected(connected)
+
+    def _hop_failed(self, error: TunnelError) -> None:
+        """Nothing is to be seen of it."""
+        self._host.rejected(self, error)
+        self._hop = None
+        self._state = State.SILENT
+        self._inlet.hold("silent")
+        self._pending.clear()
+        if self._target is not None:
+            self._target.abort()
+            self._target = None
+
+    def _hop_answered(self, hop: UserPlan) -> bool:
+        """The client has shown a key, to the exit behind this one. Whether the stream goes on."""
+        self._hop = None
+        wait = self._admit(hop)
+        self._rest(wait or 0.0)
+        self._count_in(self._early)
+        return wait is not None
 
     def _open(self, opened: Opened) -> bool:
         """The header is right. Whether the stream goes on."""
@@ -185,6 +243,16 @@ class ExitStream(asyncio.Protocol):
         if user is None:  # the table of keys is made of the users
             raise RuntimeError("a stream of nobody")
         self.user = user
+        wait = self._admit(user)
+        if wait is None:
+            return False
+        self._state = State.CONNECTING
+        self._inlet.hold("connecting")
+        self._connecting = asyncio.create_task(self._connect(opened, user, wait))
+        return True
+
+    def _admit(self, user: UserPlan) -> float | None:
+        """The key is shown. The seconds until the user's turn; None if the user may have no more, and it is over."""
         account = self._host.proven(self, user)
         if self._deadline is not None:
             self._deadline.cancel()
@@ -193,13 +261,10 @@ class ExitStream(asyncio.Protocol):
         except TunnelError as error:
             self._host.rejected(self, error)
             self.reset()
-            return False
+            return None
         self._account = account
-        self._state = State.CONNECTING
         self._idle = IdleTimer(self._plan.settings.idle_timeout, self._idle_over)
-        self._inlet.hold("connecting")
-        self._connecting = asyncio.create_task(self._connect(opened, user, wait))
-        return True
+        return wait
 
     async def _connect(self, opened: Opened, user: UserPlan, wait: float) -> None:
         try:
@@ -212,6 +277,9 @@ class ExitStream(asyncio.Protocol):
             self._host.rejected(self, error)
             self.reset()
             return
+        self._connected(connected)
+
+    def _connected(self, connected: ExitTarget) -> None:
         self._state = State.RELAY
         self._target = connected
         if self._resting is not None:
@@ -222,6 +290,8 @@ class ExitStream(asyncio.Protocol):
             connected.write_eof()
 
     def _count_in(self, count: int) -> None:
+        if self._hop is not None:
+            self._early += count
         if count and self._account is not None:
             self._counters.bytes_in += count
             self._account.counters.bytes_in += count
@@ -264,6 +334,8 @@ class ExitStream(asyncio.Protocol):
 
     def answer(self, data: bytes) -> None:
         """Bytes from the target, to the client."""
+        if self._hop is not None and not self._hop_answered(self._hop):
+            return
         self._touch()
         if self._account is not None:
             self._counters.bytes_out += len(data)
@@ -274,13 +346,17 @@ class ExitStream(asyncio.Protocol):
 
     def answer_eof(self) -> None:
         """The target has sent its last byte."""
-        if usable(self._transport):
+        if self._hop is not None:
+            self._hop_failed(_no_answer())
+        elif usable(self._transport):
             self._transport.write_eof()
 
     def target_lost(self, error: Exception | None) -> None:
         """The target's connection is over."""
         self._target = None
-        if error is not None:
+        if self._hop is not None:
+            self._hop_failed(_no_answer())
+        elif error is not None:
             self.reset()
         elif usable(self._transport):
             self._transport.close()
@@ -293,3 +369,9 @@ class ExitStream(asyncio.Protocol):
         """It takes more again."""
         self._touch()
         self._inlet.release("target")
+
+
+def _no_answer() -> TunnelError:
+    return TunnelError(
+        "the exit behind this one closed without an answer: a replay, or another key there", "relay-closed"
+    )

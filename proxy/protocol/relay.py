@@ -10,8 +10,9 @@ genuine is known to it, and replays are the exit's to notice.
 from __future__ import annotations
 
 from proxy.protocol.identity import IDENTITY_SIZE, KeyHolder, KeyTable, open_identity
-from proxy.protocol.methods import TAG_SIZE, Method
+from proxy.protocol.methods import TAG_SIZE, Buffer, Method
 from proxy.protocol.packets_2022 import BODY_AT, SESSION_SIZE, Block, IdentityReader
+from proxy.protocol.shadowsocks import Opened
 
 _FIXED_HEADER = 11  # bytes of the fixed header of a stream, see `streams_2022`
 
@@ -33,6 +34,20 @@ def relay_head(
     salt, header = first_read[:salt_size], first_read[salt_size : salt_size + IDENTITY_SIZE]
     hop = hops.find(open_identity(method, identity_key, salt, header))
     return hop, salt + first_read[salt_size + IDENTITY_SIZE :]
+
+
+class RelayStream:
+    """The rest of a relayed stream: it passes as it is. See `proxy.protocol.shadowsocks.ServerStream`."""
+
+    begun = opened = at_end = True
+
+    def feed(self, data: Buffer, now: float) -> list[Opened | bytes]:
+        """What the client sent."""
+        return [bytes(data)]
+
+    def send(self, data: Buffer, now: float) -> bytes:
+        """What the next hop answered."""
+        return bytes(data)
 
 
 class DatagramRelay:

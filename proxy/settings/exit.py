@@ -19,12 +19,16 @@ class ExitUser(Settings, frozen=True, kw_only=True):
         tuple[Destination, ...],
         Meta(description="of what exit.allow names, this user opens only this; default: all of it"),
     ] = ()
+    relay: Annotated[
+        Endpoint | None,
+        Meta(description="pass what comes for this key on to the exit there, whose key it is (SIP023); open nothing"),
+    ] = None
     bytes_per_second: Annotated[
         int | None,
         Meta(
             ge=1024,
             le=1 << 40,
-            description="payload of both directions, in streams, which wait, and as much in datagrams, which are dropped",
+            description="payload of both directions in streams, which wait; as much in datagrams, which are dropped",
         ),
     ] = None
     bytes_burst: Annotated[

@@ -67,6 +67,18 @@ BAD = {
         "0",
         "from 1024",
     ),
+    "a relay without an identity key": (
+        tree(a={"relay": "198.51.100.7:8388"}),
+        "exit.users[0].relay",
+        "without an identity key",
+        "as exit.key",
+    ),
+    "targets of a relay": (
+        tree(key=ONE, a={"relay": "198.51.100.7:8388", "allow": ["203.0.113.5/32:53"]}),
+        "exit.users[0].allow",
+        "targets of a relay",
+        "the exit behind it opens targets",
+    ),
     "a name that is none": (tree(key=ONE, a={"name": "a b"}), "exit.users[0].name", "a b", "letters, digits"),
 }
 
