@@ -72,7 +72,7 @@ async def start_far_ends(stage: Stage, program: str, ends: Sequence[Far]) -> Non
         case "zonegate":
             for end in ends:
                 service = await stage.ending.enter_async_context(running(_exit(end, stage.target)))
-                stage.ending.callback(_refused_nobody, end, service)
+                stage.ending.callback(_served_its_client, end, service)
 
 
 def start_near_ends(stage: Stage, program: str, doors: Sequence[Door]) -> list[Way]:
@@ -108,9 +108,15 @@ def _exit(end: Far, target: Endpoint) -> EgressSettings:
     )
 
 
-def _refused_nobody(end: Far, service: EgressService) -> None:
-    rejects = exit_status(service).rejects
-    assert not rejects, f"our exit, {end.method}: {rejects}"
+def _served_its_client(end: Far, service: EgressService) -> None:
+    """Nothing was refused, and where there are users, all was that of the last."""
+    status = exit_status(service)
+    assert not status.rejects, f"our exit, {end.method}: {status.rejects}"
+    assert status.associations_total, f"our exit, {end.method}, saw nobody"
+    totals = {user.name: (user.streams_total, user.associations_total) for user in status.users}
+    wanted = dict.fromkeys(end.users, (0, 0))
+    wanted |= dict.fromkeys(list(end.users)[-1:], (status.streams_total, status.associations_total))
+    assert totals == wanted, f"our exit, {end.method}"
 
 
 def _url(door: Door) -> str:
