@@ -99,7 +99,7 @@ impl Exchange {
         }
         let done = self.is_complete(before, datagram)?;
         if let Some(verifier) = &mut self.verifier {
-            verifier.message(message, tail.tsig, done, now)?;
+            verifier.message(message, tail.tsig, (done, self.failed), now)?;
         }
         Ok(done)
     }

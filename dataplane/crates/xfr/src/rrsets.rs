@@ -3,8 +3,8 @@
 //! Servers send an RRset in one piece, so its length is counted exactly while it goes on (the run). One that comes in
 //! pieces is found by its traces: every record counts in one of 16,384 cells, and the RRsets of a cell that is half full
 //! are counted by name from then on. Each of these numbers is at most the true one, so no RRset is ever rejected that
-//! keeps the limit; one that comes in pieces may grow to one and a half times the limit, and with more than 4,096
-//! RRsets under suspicion (zones of some 45 million records) the newest are not.
+//! keeps the limit; one that comes in pieces may grow to twice the limit, and with more than 4,096 RRsets under suspicion
+//! (zones of some 45 million records) the newest are not.
 //!
 //! In an IXFR what is deleted is taken off, and never below nothing; the rest is at most what the RRset has in that
 //! version.
@@ -56,8 +56,8 @@ impl Rrsets {
         if self.run.2 > self.limit {
             return true;
         }
-        // A transfer that is smaller than that has no large RRset, and needs no cells.
-        self.total > self.limit && self.traced(hash)
+        // Small transfers have no large RRset, and need no cells.
+        self.total > self.limit / 2 && self.traced(hash)
     }
 
     /// Counts a record that is deleted.

@@ -192,18 +192,29 @@ impl Verifier {
         })
     }
 
-    /// Takes the next message, whose TSIG record stands at `place`. `last`: no other follows.
+    /// Takes the next message, whose TSIG record stands at `place`. `last`: no other follows. `failed`: it has an
+    /// RCODE, so it may say what is wrong with the query's signature (sections 5.2 and 5.3.2).
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn message(&mut self, message: &[u8], place: Option<usize>, last: bool, now: f64) -> Result<(), Wrong> {
+    pub fn message(
+        &mut self,
+        message: &[u8],
+        place: Option<usize>,
+        (last, failed): (bool, bool),
+        now: f64,
+    ) -> Result<(), Wrong> {
         let Some(place) = place else { return self.unsigned(message, last) };
         let record = Record::read(message, place).ok_or_else(|| {
             Wrong::new(Reason::TsigForm, "the TSIG record can't be read, or its class is not ANY or its TTL not 0")
         })?;
-        if record.mac.is_empty() && self.first && matches!(record.error, BADSIG | BADKEY) {
+        if failed && record.mac.is_empty() && matches!(record.error, BADSIG | BADKEY) {
             self.signature = if record.error == BADSIG { Signature::BadSig } else { Signature::BadKey };
             return Ok(());
+        }
+        // In messages behind the first the MAC covers neither of the two (section 5.3.1).
+        if !failed && (record.error != 0 || !record.other.is_empty()) {
+            return Err(Wrong::new(Reason::TsigForm, "TSIG has an error or other data, and the message has no RCODE"));
         }
         if record.key != self.key || record.algorithm != self.algorithm.name() {
             return Err(Wrong::new(Reason::TsigKey, "signed with another key or algorithm than the query"));
@@ -214,7 +225,7 @@ impl Verifier {
             return Err(Wrong::new(Reason::TsigTruncated, detail));
         }
         self.verify(message, place, &record)?;
-        if record.error == BADTIME && self.first {
+        if failed && record.error == BADTIME {
             self.signature = Signature::BadTime;
         } else {
             record.check_clock(now)?;
