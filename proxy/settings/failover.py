@@ -35,7 +35,7 @@ class Failover(Settings, frozen=True, kw_only=True):
     longest_rest: Annotated[Seconds, Meta(description="but not later than this")] = 300.0
     margin: Annotated[
         float, Meta(ge=0, le=10, description='with choice "scored", another tunnel must be better by this share')
-    ] = 0.25
+    ] = 0.5
     hold: Annotated[
         Seconds, Meta(description="and for this long; so long also an earlier tunnel must work to be preferred again")
     ] = 60.0

@@ -4,7 +4,8 @@
     deviation := 3/4 deviation + 1/4 |delay - sample|
     failed    := 7/8 failed + 1/8 (0 or 1)
 
-Eight answers forget most of what was before: a tunnel that got worse an hour ago says nothing of now.
+Eight answers forget most of what was before: a tunnel that got worse an hour ago says nothing of now. The first eight
+count alike, so that one of them does not stand for long.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ class Delay:
         self.mean: float | None = None
         self.deviation = 0.0
         self.failed_share = 0.0
+        self._samples = 0
 
     def worked(self, seconds: float | None) -> None:
         """An answer came, after so long if that was measured."""
         self.failed_share -= _SLOW * self.failed_share
         if seconds is None:
             return
+        self._samples += 1
         if self.mean is None:
             self.mean, self.deviation = seconds, seconds / 2
             return
         self.deviation += _FAST * (abs(self.mean - seconds) - self.deviation)
-        self.mean += _SLOW * (seconds - self.mean)
+        self.mean += max(_SLOW, 1 / self._samples) * (seconds - self.mean)
 
     def failed(self) -> None:
         """None came."""
@@ -45,4 +48,4 @@ class Delay:
         """How long a query takes, with what a failure costs beside; infinite where nothing is known."""
         if self.mean is None:
             return float("inf")
-        return self.mean + self.deviation + self.failed_share * of_failure
+        return self.mean + self.failed_share * of_failure
