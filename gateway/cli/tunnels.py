@@ -113,7 +113,7 @@ async def _ask(
     from rich.progress import Progress
 
     from gateway.cli.probing import Report, ask_exits, open_tunnels, run, tasks
-    from proxy.egress.connecting import openings_settled
+    from proxy.egress.openings import openings_settled
 
     ways = open_tunnels(settings.tunnels)
     keys = {each.name: each for each in settings.tsig_keys}
