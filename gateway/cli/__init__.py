@@ -19,6 +19,7 @@ _COMMANDS = {
     "tunnels": "gateway.cli.tunnels:tunnels",
     "blocks": "gateway.cli.blocks:blocks",
     "rules": "gateway.cli.rules:rules",
+    "transfer": "gateway.cli.transfers:transfer",
     "exit": "gateway.cli.exits:exit_command",
     "exit-key": "gateway.cli.exits:exit_key",
     "cookie-secret": "gateway.cli.secrets:cookie_secret",

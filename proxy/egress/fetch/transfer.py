@@ -34,7 +34,7 @@ def transfer_query(zone: str, kind: dns.rdatatype.RdataType, *, serial: int = 0,
     """
     query = dns.message.make_query(zone, kind, flags=0)
     if kind == dns.rdatatype.IXFR:
-        known = dns.rrset.from_text(zone, 0, "IN", "SOA", f". . {serial} 0 0 0 0")
+        known = dns.rrset.from_text(dns.name.from_text(zone), 0, "IN", "SOA", f". . {serial} 0 0 0 0")
         query.authority.append(known)
     if key is not None:
         query.use_tsig(dns.tsig.Key(dns.name.from_text(key.name), key.secret.reveal(), key.algorithm))

@@ -1,0 +1,1 @@
+"""`zonegate transfer`."""
