@@ -144,12 +144,17 @@ class Transfer:
     """The role of the transfer process: `proxy.egress.service`."""
 
     def __init__(self, start: ipc.Start, plan: ipc.TransferPlan, emit: Emit) -> None:
+        from gateway.wiring.started import process_started
         from proxy.egress.service import EgressService
         from proxy.settings import EgressSettings
 
         settings = read_plain(EgressSettings, plan.settings)
         self._service = EgressService(
-            settings=settings, sockets=_egress_sockets(start.sockets), emit=emit, base=Path(plan.base)
+            settings=settings,
+            sockets=_egress_sockets(start.sockets),
+            emit=emit,
+            base=Path(plan.base),
+            since=process_started(),  # whoever served these sockets before was over by then
         )
         self._settings = settings
         self._plan = plan

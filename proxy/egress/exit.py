@@ -42,6 +42,7 @@ class ExitServer:
     def reload(self, plan: ExitPlan) -> None:
         """New streams follow this plan; what is open goes on as it began, unless its key is no longer in the plan."""
         self.plan = plan
+        plan.salts.users = len(plan.users)
         for name in self._accounts.keys() - plan.users.keys():
             del self._accounts[name]
         for name, account in self._accounts.items():

@@ -213,4 +213,4 @@ class ExitDatagrams:
 
 def _codec(plan: ExitPlan) -> ServerDatagrams:
     """It knows no session of before, and so must refuse what was recorded before."""
-    return server_datagrams(plan.method, plan.key, time.time(), plan.table)
+    return server_datagrams(plan.method, plan.key, plan.since, plan.table)

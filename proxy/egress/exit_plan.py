@@ -55,6 +55,7 @@ class ExitPlan:
     table: KeyTable | None  # of clients, where there is an identity key
     hops: KeyTable | None  # of exits behind this one, where there are any
     salts: SaltStore = field(repr=False)
+    since: float  # Unix time when this plan came into use
 
     def stream(self) -> ServerStream:
         """The codec of a new connection."""
@@ -106,10 +107,11 @@ class ExitPlan:
         return target
 
 
-def compile_exit(settings: Exit, before: ExitPlan | None = None, now: float | None = None) -> ExitPlan:
+def compile_exit(settings: Exit, before: ExitPlan | None = None, since: float | None = None) -> ExitPlan:
     """Read method and keys.
 
-    `before` is the plan in force: the salts that it saw stay known. `now` is Unix time, when the plan comes into use.
+    `before` is the plan in force: the salts that it saw stay known. `since` is the Unix time from which on nothing
+    else served in its place; default: now.
 
     Raises:
         ValueError: unknown method, an unfit key, or users that the method can't tell apart; no key is shown.
@@ -133,12 +135,9 @@ def compile_exit(settings: Exit, before: ExitPlan | None = None, now: float | No
             hops = KeyTable(method, [holder for relay, holder in holders if relay is not None])
         else:
             users = {SINGLE: UserPlan(SINGLE, key, None)}
-    if before is not None and before.method == method:
-        salts = before.salts
-        salts.users = len(users)
-    else:
-        salts = salt_store(method, time.time() if now is None else now, len(users))
-    return ExitPlan(settings, method, key, users, table, hops if hops else None, salts)
+    since = time.time() if since is None else since
+    salts = before.salts if before is not None and before.method == method else salt_store(method, since, len(users))
+    return ExitPlan(settings, method, key, users, table, hops if hops else None, salts, since)
 
 
 def _key(method: Method, user: ExitUser) -> bytes:

@@ -45,10 +45,18 @@ class EgressService:
     """Runs on the loop from `start` to `drain`, and owns the sockets."""
 
     def __init__(
-        self, *, settings: EgressSettings, sockets: Sequence[EgressSocket], emit: Emit, base: Path = Path()
+        self,
+        *,
+        settings: EgressSettings,
+        sockets: Sequence[EgressSocket],
+        emit: Emit,
+        base: Path = Path(),
+        since: float | None = None,
     ) -> None:
         """On the loop; nothing happens before `start`. `sockets` are those of `open_egress_sockets(settings)`; paths
-        in the settings are relative to `base`."""
+        in the settings are relative to `base`. `since` is the Unix time from which on nobody else served the sockets:
+        what came to the exit later is no replay of what another process took. Default: the call of `start`."""
+        self._since = since
         self._settings = settings
         self._sockets = {each.key: each for each in sockets}
         self._emit = emit
@@ -70,6 +78,7 @@ class EgressService:
                 socket that was not handed down; the text shows no secret.
         """
         await self._apply(self._compile(self._settings, self._sockets))
+        self._since = None  # an exit that comes later knows nothing of before
         self._prober.start()
 
     async def reload(self, settings: EgressSettings, sockets: Sequence[EgressSocket]) -> None:
@@ -157,7 +166,7 @@ class EgressService:
             each.listen: compile_forwarder(each, settings, routes, primaries.servers) for each in settings.forwarders
         }
         before = self._exit.plan if self._exit is not None else None
-        way_in = compile_exit(settings.exit, before) if settings.exit is not None else None
+        way_in = compile_exit(settings.exit, before, self._since) if settings.exit is not None else None
         return _Compiled(settings, tunnels, routes, primaries, forwarders, way_in)
 
     async def _apply(self, compiled: _Compiled) -> None:
