@@ -23,13 +23,16 @@ def read_pem(path: Path, *, private: bool = False) -> bytes:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
+        try:
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise CertError(path, "not a regular file", "name a PEM file")
             if private and status.st_mode & stat.S_IROTH:
                 raise CertError(path, "a private key that every user can read", f"chmod 600 {_quoted(path)}")
-            data = file.read(MOST_BYTES + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(MOST_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         reason = error.strerror or "bad path"
         raise CertError(path, f"a file that can't be read ({reason})", "put it there, or correct the path") from None

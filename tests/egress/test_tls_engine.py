@@ -198,7 +198,11 @@ def test_an_end_without_close_notify_is_a_cut(authority: Authority, primary: Iss
     shake(engine, server)
     with pytest.raises(TunnelError) as behind:
         engine.eof()
-    assert [error.value.reason for error in (nothing, some, behind)] == ["closed", "tls-handshake-cut", "cut"]
+    engine.feed(server.send(b"begun"))
+    with pytest.raises(TunnelError) as within:
+        engine.eof()
+    reasons = [error.value.reason for error in (nothing, some, behind, within)]
+    assert reasons == ["closed", "tls-handshake-cut", "tls-closed", "cut"]
 
 
 def run_in_chunks(context: ssl.SSLContext, server: ServerEnd, sizes: Sequence[int], payload: bytes) -> list[object]:

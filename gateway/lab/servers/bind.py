@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import ClassVar
 
-from gateway.lab.servers.roles import Key, Primary, Secondary, plain
+from gateway.lab.servers.roles import Key, Primary, Secondary, ServerTls, plain
 from gateway.lab.servers.server import NameServer
 
 APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
@@ -20,7 +20,8 @@ class Bind(NameServer):
 
     def configuration(self) -> str:
         """The text of named.conf."""
-        parts = [self._options(), _key(self.role.key)]
+        tls = self.role.tls if isinstance(self.role, Primary) else None
+        parts = [_tls(tls), self._options(tls), _key(self.role.key)]
         parts += [self._zone(zone, self.role) for zone in self.role.zones]
         return "\n".join(part for part in parts if part)
 
@@ -31,12 +32,13 @@ class Bind(NameServer):
             program = shutil.copy(program, f"{self.directory}/named")
         return [program, "-g", "-n", "1", "-c", str(configuration)]
 
-    def _options(self) -> str:
+    def _options(self, tls: ServerTls | None) -> str:
+        door = f"    listen-on port {tls.endpoint.port} tls xot {{ {tls.endpoint.address}; }};\n" if tls else ""
         return f"""\
 options {{
     directory "{self.directory}";
     listen-on port {self.endpoint.port} {{ {self.endpoint.address}; }};
-    listen-on-v6 {{ none; }};
+{door}    listen-on-v6 {{ none; }};
     pid-file none;
     session-keyfile none;
     recursion no;
@@ -63,7 +65,8 @@ controls {{ }};
             allow = f"key {role.key.name}" if role.key else "127.0.0.0/8"
             targets = " ".join(f"{target.address} port {target.port}{key};" for target in role.notify)
             notify = f"    notify explicit;\n    also-notify {{ {targets} }};\n" if role.notify else ""
-            return f"{head}    type primary;\n    allow-transfer {{ {allow}; }};\n{notify}}};\n"
+            over = f" port {role.tls.endpoint.port} transport tls" if role.tls else ""
+            return f"{head}    type primary;\n    allow-transfer{over} {{ {allow}; }};\n{notify}}};\n"
         source = role.primary
         return (
             f"{head}    type secondary;\n    masterfile-format text;\n    allow-transfer {{ 127.0.0.0/8; }};\n"
@@ -72,6 +75,15 @@ controls {{ }};
             f"    min-refresh-time 1;\n    max-refresh-time {role.refresh};\n"
             f"    min-retry-time 1;\n    max-retry-time {role.refresh};\n}};\n"
         )
+
+
+def _tls(tls: ServerTls | None) -> str:
+    """With the authority of clients, BIND wants a certificate of theirs."""
+    if tls is None:
+        return ""
+    clients = f'    ca-file "{tls.clients}";\n' if tls.clients else ""
+    files = f'    cert-file "{tls.certificate}";\n    key-file "{tls.key}";\n'
+    return f"tls xot {{\n{files}{clients}    protocols {{ TLSv1.3; }};\n}};\n"
 
 
 def _key(key: Key | None) -> str:

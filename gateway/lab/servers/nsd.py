@@ -31,7 +31,7 @@ class Nsd(NameServer):
         return f"""\
 server:
     ip-address: {self.endpoint.address}@{self.endpoint.port}
-    username: ""
+{_tls(self.role)}    username: ""
     chroot: ""
     pidfile: ""
     database: ""
@@ -65,6 +65,17 @@ remote-control:
             + f"    min-refresh-time: 1\n    max-refresh-time: {role.refresh}\n"
             + f"    min-retry-time: 1\n    max-retry-time: {role.refresh}\n"
         )
+
+
+def _tls(role: Primary | Secondary) -> str:
+    """NSD of 4.6 asks clients for no certificate."""
+    tls = role.tls if isinstance(role, Primary) else None
+    if tls is None:
+        return ""
+    return (
+        f"    ip-address: {tls.endpoint.address}@{tls.endpoint.port}\n    tls-port: {tls.endpoint.port}\n"
+        f'    tls-service-pem: "{tls.certificate}"\n    tls-service-key: "{tls.key}"\n'
+    )
 
 
 def _key(key: Key | None) -> str:

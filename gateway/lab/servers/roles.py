@@ -6,6 +6,7 @@ import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import dns.tsig
@@ -32,12 +33,23 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerTls:
+    """DNS over TLS beside the plain doors (RFC 9103): PEM files; `clients` is the authority of those whom it serves."""
+
+    endpoint: Endpoint
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Primary:
     """Where zones come from: it answers SOA, AXFR and IXFR, and sends NOTIFY."""
 
     zones: Mapping[str, str]  # name of a zone -> its text in master-file format
     notify: tuple[Endpoint, ...] = ()
     key: Key | None = None  # with a key, transfers must be signed by it, and NOTIFY is
+    tls: ServerTls | None = None  # with it, BIND and NSD transfer over TLS as well; BIND over nothing else
 
     def __post_init__(self) -> None:
         if not self.zones:

@@ -73,7 +73,8 @@ class TlsEngine:
         """No more bytes come.
 
         Raises:
-            TunnelError: and the peer did not say so: "cut", or in the handshake "tls-handshake-cut", "closed".
+            TunnelError: and the peer did not say so: "cut"; before any payload "tls-closed"; in the handshake
+                "tls-handshake-cut", "closed".
         """
         if not self.ready:
             raise cut_in_handshake(self._wanted.peer, heard=self.heard)

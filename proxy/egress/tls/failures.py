@@ -90,7 +90,7 @@ def cut(peer: str, *, answered: bool) -> TunnelError:
     if answered:
         return TunnelError(f"{peer}: the stream ended without TLS saying so: what came may not be all", "cut")
     words = "closed behind the TLS handshake: it wants a certificate of ours, or refuses it without a word, or was cut"
-    return TunnelError(f"{peer}: {words}", "cut")
+    return TunnelError(f"{peer}: {words}", "tls-closed")
 
 
 def cut_in_handshake(peer: str, *, heard: bool) -> TunnelError:
