@@ -14,6 +14,7 @@ import dns.rcode
 import msgspec
 from msgspec import Struct
 
+from proxy.egress.counters import TunnelCounters
 from proxy.egress.pool.exit_checks import Check, ask_whoami
 from proxy.egress.pool.fault import remedy
 from proxy.egress.pool.probe import probe
@@ -22,7 +23,7 @@ from proxy.egress.primaries import Primaries
 from proxy.egress.primary import PrimaryServer
 from proxy.egress.status import ExitAddressStatus
 from proxy.egress.tunnel import Tunnel
-from proxy.egress.tunnels import make_tunnel
+from proxy.egress.tunnels import make_tunnels
 from proxy.errors import ProxyError
 from proxy.settings import Primary, TsigKey
 from proxy.settings import Tunnel as TunnelSettings
@@ -151,4 +152,4 @@ def open_primaries(primaries: tuple[Primary, ...], base: Path) -> Mapping[str, P
 
 def open_tunnels(settings: tuple[TunnelSettings, ...]) -> dict[str, Tunnel]:
     """The tunnels of a configuration that was checked; nothing is opened yet."""
-    return {each.name: make_tunnel(each) for each in settings}
+    return {name: made.tunnel for name, made in make_tunnels(settings, {}, TunnelCounters).items()}

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from proxy.errors import PrimaryError, ProxyError
+from proxy.errors import PrimaryError, ProxyError, SetupError
 
 Fault = Literal["tunnel", "configuration", "primary", "unknown"]
 
-_CONFIGURATION = frozenset(("authentication", "clock-skew", "not-allowed", "not-supported", "no-datagrams"))
+_CONFIGURATION = frozenset(("authentication", "clock-skew", "not-allowed", "not-supported", "no-udp"))
 _TUNNEL = frozenset(
     (
         "bad-address",
@@ -29,6 +29,7 @@ _TUNNEL = frozenset(
         "short-header",
         "tunnel-refused",
         "unreachable",
+        "unresolved",
         "wrong-salt",
         "wrong-type",
     )
@@ -44,7 +45,7 @@ _REMEDIES = {
     "malformed": "what answers there does not speak this tunnel's protocol: check scheme and port of the URL",
     "no-answer": "silence: the primary is down or drops the exit's address, or the exit is silent, as it is to a wrong "
     "key, to a clock more than 30 s off and about primaries that it may not open",
-    "no-datagrams": "this tunnel carries TCP only: name another beside it for UDP",
+    "no-udp": "this tunnel carries TCP only: name another beside it for UDP",
     "not-allowed": "the rules of the SOCKS server forbid it: allow the primary's address and port there",
     "not-supported": "the SOCKS server can't do this (UDP ASSOCIATE, probably): use another for UDP",
     "primary-refused": "the primary is reached and refuses: does it listen there, and for the exit's address?",
@@ -52,6 +53,7 @@ _REMEDIES = {
     "rcode": "the primary is reached and refuses the question: allow the exit's address (or the TSIG key) there",
     "refused": "nothing listens at the exit's address: is the exit running, and is the port right?",
     "tunnel-refused": "the SOCKS server failed in general: see its log",
+    "unresolved": "the exit's name can't be looked up: write its address into the URL, or repair the resolver",
     "unreachable": "there is no way to the exit's address: check routes, its name, and the source address",
 }
 _REMEDY_DIRECT = "nothing answers at the primary's address: is it running, and is there a way to it?"
@@ -61,7 +63,7 @@ def fault_of(error: ProxyError, kind: str) -> Fault:
     """Whose fault it is. `kind` is that of the tunnel: where there is none, its faults are the primary's."""
     if isinstance(error, PrimaryError):
         return "primary"
-    if error.reason in _CONFIGURATION:
+    if isinstance(error, SetupError) or error.reason in _CONFIGURATION:
         return "configuration"
     if error.reason in _TUNNEL:
         return "primary" if kind == "direct" else "tunnel"
