@@ -66,8 +66,10 @@ def make_tunnel(
     """Make a tunnel; nothing is opened yet. `counters` are those of the tunnel of that name before a reload.
 
     Raises:
-        ValueError: the URL is wrong; the text does not show it.
+        ValueError: the URL is wrong, or there is no `below` for its `through`; the text does not show the URL.
     """
+    if settings.through is not None and below is None:  # else it would leave directly
+        raise ValueError(f"it goes through {settings.through}, which is not there")
     address = parse_tunnel_url(settings.url.reveal())
     counters = counters or TunnelCounters(settings.name)
     counters.kind = _KINDS[type(address)]

@@ -234,6 +234,8 @@ def test_ways_that_lead_nowhere_or_round() -> None:
         make_tunnels([one, behind("d", "direct://", "one")], {}, counters)
     again = make_tunnels([two, one], before, counters)
     assert {name: made.tunnel for name, made in again.items()} == {name: made.tunnel for name, made in before.items()}
+    with pytest.raises(ValueError, match="through one, which is not there"):
+        make_tunnel(two)
     moved = make_tunnels([two, tunnel("one", "socks5://192.0.2.9:1080")], before, counters)
     assert moved["two"].tunnel is not before["two"].tunnel  # what it goes through is another now
 
