@@ -101,7 +101,9 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
         summary["forwarders"] = f"{summary['forwarders']}; {line}" if "forwarders" in summary else line
     if settings.exit is not None:
         allowed = ", ".join(map(str, settings.exit.allow))
-        summary["exit"] = f"{settings.exit.listen}, {settings.exit.method}, opens {allowed}"
+        users = ", ".join(user.name for user in settings.exit.users)
+        whose = f", users {users}" if users else ""
+        summary["exit"] = f"{settings.exit.listen}, {settings.exit.method}, opens {allowed}{whose}"
     token = "with a token" if settings.admin.token is not None else "from loopback, without a token"
     summary["admin"] = f"http://{settings.admin.address} {token}"
     return summary

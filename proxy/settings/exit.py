@@ -87,7 +87,7 @@ class Exit(Settings, frozen=True, kw_only=True):
             le=1_000_000,
             description="connections of one address (IPv6: of one /64) without a key shown yet; the oldest makes room",
         ),
-    ] = 64
+    ] = 1000
     associations: Annotated[
         int, Meta(ge=1, le=1_000_000, description="UDP sessions kept; one silent for 60 s makes room")
     ] = 4096

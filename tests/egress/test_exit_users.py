@@ -204,6 +204,17 @@ async def test_a_revoked_key_stops_working_and_the_others_go_on() -> None:
                 each.close()
 
 
+async def test_a_gateway_may_open_many_streams_at_once() -> None:
+    """All of them are accepted before the first header is read: none may be taken for one stranger too many."""
+    async with (
+        ScriptedPrimary() as primary,
+        users_exit(METHOD, [user("one", METHOD)], [primary.endpoint]) as (settings, service),
+    ):
+        asked = [ask_stream(settings, "one", primary.endpoint, frame(SOA)) for _ in range(300)]
+        assert set(await asyncio.gather(*asked)) == {ANSWER}
+        assert exit_status(service).rejects == {}
+
+
 async def test_limits_change_under_open_streams() -> None:
     async with ScriptedPrimary() as primary:
         people = [user("one", METHOD, connections=1), user("two", METHOD)]

@@ -7,7 +7,9 @@ import secrets
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli import cli
 from gateway.config import ConfigError, load_tree
 
 AES, CHACHA = "2022-blake3-aes-256-gcm", "2022-blake3-chacha20-poly1305"
@@ -114,3 +116,15 @@ def test_every_mistake_is_told_at_once() -> None:
         load_tree("zonegate.toml", bad)
     keys = {problem.key for problem in raised.value.problems}
     assert keys == {"exit.key", "exit.users[0].key", "exit.users[0].allow[0]", "exit.users[1].connections"}
+
+
+def test_the_check_names_the_users(tmp_path: Path) -> None:
+    file = tmp_path / "zonegate.toml"
+    file.write_text(
+        f'version = 1\n[exit]\nlisten = "127.0.0.1:8388"\nkey = "{ONE}"\nallow = ["203.0.113.0/24:53"]\n'
+        f'[[exit.users]]\nname = "berlin"\nkey = "{TWO}"\n[[exit.users]]\nname = "oslo"\nkey = "{SAME}"\n'
+    )
+    file.chmod(0o600)
+    result = CliRunner().invoke(cli, ["check", str(file)])
+    assert "opens 203.0.113.0/24:53, users berlin, oslo" in result.output
+    assert not any(secret in result.output for secret in (ONE, TWO, SAME))
