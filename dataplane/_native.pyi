@@ -290,8 +290,8 @@ class Policy:
         its action (none, given, drop, refuse, nxdomain, nodata, truncate, allow) and the cell (0 to 63) that counts its
         hits; where copies of queries may go; the row of `[filters.cookies]` (see filters.cookies.CookieRow) and that of
         `[filters.response_limits]` (see filters.responses), None while they are off; rules (name, slot, when, action)
-        as `filters.rules` makes them; the bytes that all of it may take; the zones whose NOTIFY is handed to Python, with
-        the prefixes that may send it and the names of the keys that may sign it, names in wire form.
+        as `filters.rules` makes them; the bytes that all of it may take; the zones whose NOTIFY is handed to Python,
+        with the prefixes that may send it and the names of the keys that may sign it, names in wire form.
 
         Raises:
             ValueError: a name, word or number that is none of the allowed; the text says which.
@@ -401,7 +401,7 @@ class UdpRelay:
         """The NOTIFY messages that came since the last call: what names it, the client, the address of ours that was
         asked, the number of the listener, and the message. Each is to be answered once with `answer_notify`."""
 
-    def answer_notify(self, id: int, answer: bytes | None) -> None:
+    def answer_notify(self, number: int, answer: bytes | None) -> None:
         """Send the answer from the address that was asked, or let go of the NOTIFY without one."""
 
     def set_mirrors(self, ipv4: int | None, ipv6: int | None) -> None:
@@ -632,7 +632,7 @@ class StreamRelay:
     def take_notifies(self) -> list[tuple[int, _Address, _Address, int, bytes]]:
         """As `UdpRelay.take_notifies`. The order `notified` of `flush` says that there are some."""
 
-    def answer_notify(self, id: int, answer: bytes | None, now: int) -> None:
+    def answer_notify(self, number: int, answer: bytes | None, now: int) -> None:
         """Answer a NOTIFY on the connection that it came by; without an answer that connection ends."""
 
     def mirrored(self, sent: int, failed: int) -> None:

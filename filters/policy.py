@@ -23,12 +23,16 @@ from filters.settings.checks import reason
 ANY_ZONE = "*"
 
 
+NotifyRow = tuple[bytes, list[tuple[str, int]], list[bytes]]
+
+
 class Surroundings(Struct, frozen=True, kw_only=True):
     """What of the gateway the filters may name.
 
     `pools` are the names of the pools of backends, in the order of their numbers from 1 on; `listeners` the addresses
     of the listeners, by their number from 0 on. `limits`, `rules` and `list_cells` are the counters of rate limits,
-    rules and lists by name, `lists` the lists that could be opened.
+    rules and lists by name, `lists` the lists that could be opened. `notifies` are the zones whose NOTIFY is taken,
+    with the prefixes and the keys that it may come from, as the data plane takes them.
     """
 
     pools: tuple[str, ...] = ()
@@ -37,6 +41,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     rules: Mapping[str, int] = {}
     lists: Mapping[str, List] = {}
     list_cells: Mapping[str, int] = {}
+    notifies: tuple[NotifyRow, ...] = ()
 
 
 def compile_policy(settings: FilterSettings, around: Surroundings | None = None) -> Policy:
@@ -62,6 +67,7 @@ def compile_policy(settings: FilterSettings, around: Surroundings | None = None)
             rules=rule_rows(settings.rules, names),
             mirrors=mirror_rows(names),
             memory=settings.memory,
+            notifies=list(around.notifies),
         )
     except ValueError as error:
         raise FilterError(f"filters: {error}", _place(str(error))) from None

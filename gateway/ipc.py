@@ -4,7 +4,8 @@
     | length, 4 byte | one message, msgpack      |   length: big-endian, of the message alone
     +----------------+---------------------------+
 
-Down go Start, Reload, Blocks and Drain; up come Ready, Status, Samples, Event, ReloadDone and ReloadFailed. The socket
+Down go Start, Reload, Blocks, Notify and Drain; up come Ready, Status, Samples, Notify, NotifyEnded, Event, ReloadDone
+and ReloadFailed. The socket
 closing means the same as Drain: a process without its supervisor ends. Settings travel as plain trees
 (`gateway.config.plain`), with their secrets in clear: the pair has no name and nobody else can open it.
 """
@@ -20,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import ChannelError
+from proxy.protocol.notify import Notice
 
 MAX_MESSAGE = 64 << 20
 """Bytes of one message: what a configuration file of 16 MiB becomes, and as many blocks as there may be, fit."""
@@ -46,7 +48,8 @@ class Socket(Struct, frozen=True, kw_only=True):
 
 class IngressPlan(Struct, frozen=True, kw_only=True, tag_field="type", tag="ingress"):
     """What an ingress worker goes by. Backends (`slots`), rate limits (`limits`), rules and lists (`list_cells`) have
-    their counters by name from the supervisor, so that all workers count alike. `lists` are the files of the lists.
+    their counters by name from the supervisor, so that all workers count alike. `lists` are the files of the
+    lists, `notify` says whose NOTIFY is taken (`proxy.settings.NotifySettings`).
     """
 
     settings: Tree
@@ -55,6 +58,7 @@ class IngressPlan(Struct, frozen=True, kw_only=True, tag_field="type", tag="ingr
     limits: dict[str, int]
     rules: dict[str, int]
     health_zone: str | None
+    notify: Tree = {}
     lists: dict[str, str] = {}
     list_cells: dict[str, int] = {}
 
@@ -117,6 +121,19 @@ class Samples(Message, frozen=True, kw_only=True, tag="samples"):
     batches: list[bytes]
 
 
+class Notify(Message, frozen=True, kw_only=True, tag="notify"):
+    """A NOTIFY that a worker has accepted; on its way down it has a number, by which its end is told."""
+
+    notice: Notice
+    number: int = 0
+
+
+class NotifyEnded(Message, frozen=True, kw_only=True, tag="notify-ended"):
+    """All backends have followed this NOTIFY, or were given up."""
+
+    number: int
+
+
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """The process serves."""
 
@@ -148,8 +165,8 @@ class ReloadFailed(Message, frozen=True, kw_only=True, tag="reload-failed"):
     reason: str
 
 
-Down = Start | Reload | Drain | Blocks
-Up = Ready | Status | Event | ReloadDone | ReloadFailed | Samples
+Down = Start | Reload | Drain | Blocks | Notify
+Up = Ready | Status | Event | ReloadDone | ReloadFailed | Samples | Notify | NotifyEnded
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=str)
 _decoder: msgspec.msgpack.Decoder[Down | Up] = msgspec.msgpack.Decoder(Down | Up)

@@ -42,7 +42,7 @@ _ROOMS = {
     "worker": "Processes",
     "tunnel": "Tunnels",
     "primary": "TLS to primaries",
-    "transfer": "Forwarders",
+    "transfer": "Forwarders and NOTIFY",
     "exit": "The exit",
     "event": "Events",
 }
@@ -68,6 +68,7 @@ _TAIL = """\
 | `state` of tunnels | `closed`: in use; `failing`: in doubt; `open`: left alone; `half-open`: tried again |
 | `fault` | `primary`, `tunnels`, or `unknown`: it can't be told from here |
 | `forwarder` | its `listen` address |
+| `reason` of refused NOTIFY | `badkey`, `badsig`, `badtime`, `not-allowed`, `formerr`, `not-handed-on` |
 | `event` | the names of the log's events, such as `process.crashed` |
 
 ## What to watch
@@ -81,6 +82,8 @@ topk(5, sum by (reason) (rate(zonegate_ingress_verdicts_total{{verdict!="forward
 sum(rate(zonegate_ingress_udp_receive_drops_total[5m])) > 0
 # a backend that no worker finds healthy
 max by (backend) (zonegate_backend_healthy) == 0
+# zones that a backend does not follow
+zonegate_transfer_notify_pending > 0
 # transfers stand still: a tunnel fails, and why
 sum by (tunnel, reason) (rate(zonegate_tunnel_failures_total[15m])) > 0
 # a primary that no tunnel leads to, and what is at fault
@@ -119,7 +122,8 @@ class _Idle:
     def processes(self) -> Sequence[ProcessState]:
         """The transfer process, with an exit that did nothing: without it the exit's families would be left out."""
         exit_: dict[str, object] = defaultdict(int, rejects={}, users=())
-        body = {"tunnels": (), "forwarders": (), "exit": exit_}
+        notify: dict[str, object] = defaultdict(int, backends=())
+        body = {"tunnels": (), "forwarders": (), "exit": exit_, "notify": notify}
         return [
             ProcessState(
                 name="transfer", role="transfer", index=0, pid=None, phase="serving", age=0.0, restarts=0, body=body

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-SUBJECTS = ("process", "worker", "backend", "tunnel", "primary", "forwarder")
+SUBJECTS = ("process", "worker", "backend", "tunnel", "primary", "forwarder", "zone")
 """Fields that make two events of one name different ones. None of them is a client's choice."""
 
 BURST = 20

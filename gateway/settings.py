@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from filters.settings import FilterSettings
-from proxy.settings import EgressSettings, Exit, Forwarder, IngressSettings, Primary, TsigKey, Tunnel
+from proxy.settings import EgressSettings, Exit, Forwarder, IngressSettings, Primary, TsigKey, Tunnel, Zone
 from proxy.values import Endpoint, Secret
 
 
@@ -61,15 +61,18 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     tsig_keys: tuple[TsigKey, ...] = ()
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
+    zones: tuple[Zone, ...] = ()
     exit: Exit | None = None
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
 
     @property
     def egress(self) -> EgressSettings | None:
-        """What the transfer process runs; None when no forwarder, exit or list to fetch is configured."""
+        """What the transfer process runs; None when no forwarder, exit, list to fetch or zone is configured."""
         lists = tuple(each for each in self.filters.lists if each.is_remote) if self.ingress is not None else ()
-        if not self.forwarders and self.exit is None and not lists:
+        # A zone without a way in has no NOTIFY to take and no backends to tell.
+        zones = self.zones if self.ingress is not None else ()
+        if not self.forwarders and self.exit is None and not lists and not zones:
             return None
         return EgressSettings(
             tunnels=self.tunnels,
@@ -78,4 +81,6 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             forwarders=self.forwarders,
             exit=self.exit,
             lists=lists,
+            zones=zones,
+            backends=self.ingress.backends if self.ingress is not None and zones else (),
         )

@@ -18,6 +18,9 @@ from gateway.config.problems import Key, show_key
 from gateway.settings import GatewaySettings
 from proxy.settings import Listener
 
+_OF_TRANSFERS = ("tunnels", "tsig_keys", "primaries", "forwarders", "zones", "exit")
+"""The tables that need the transfer process."""
+
 
 class Changes(Struct, frozen=True, kw_only=True):
     """`effective` is the new configuration with what needs a restart left as it was; the keys are for people."""
@@ -68,7 +71,9 @@ def _effective(old: GatewaySettings, new: GatewaySettings, transfers: bool) -> G
     admin = replace(new.admin, address=old.admin.address)
     effective = replace(new, state=old.state, ingress=ingress, filters=filters, admin=admin)
     if transfers != (new.egress is not None):
-        kept = {name: getattr(old, name) for name in ("tunnels", "primaries", "forwarders", "exit")}
+        kept = {
+            name: getattr(old, name) for name in ("tunnels", "tsig_keys", "primaries", "forwarders", "zones", "exit")
+        }
         effective = replace(effective, **kept)
     return effective
 

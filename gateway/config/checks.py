@@ -22,6 +22,7 @@ from gateway.config.problems import Key, quote, show_key
 from gateway.config.proxy_checks import proxy_checks
 from gateway.config.reader import Fault, Table
 from gateway.config.tables import Tables, Tree, items, named
+from gateway.config.zone_checks import zone_faults
 from gateway.settings import AdminSettings
 from proxy.ingress.pools import DEFAULT, MOST_POOLS
 from proxy.settings import Backend, Exit, Forwarder, Health, Listener
@@ -43,6 +44,7 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from _pools(tables)
     yield from proxy_checks(tables)
     yield from _zones(tables)
+    yield from zone_faults(tables, tree)
     yield from list_faults(tables, tree)
     yield from _prefixes(tables, tree)
     yield from _cookies(tables, tree)

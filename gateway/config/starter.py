@@ -29,6 +29,8 @@ from proxy.settings import (
     TcpSettings,
     TsigKey,
     Tunnel,
+    Zone,
+    ZoneNotify,
 )
 
 _HEAD = """\
@@ -105,6 +107,8 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "key": '"gateway.key"',
     },
     Forwarder: {"listen": '"127.0.0.1:5301"', "primary": '"customer-a"', "zones": '["example.com"]'},
+    Zone: {"name": '"example.com"', "primaries": '["customer-a"]'},
+    ZoneNotify: {"from": '["203.0.113.5"]', "keys": '["customer-a"]'},
     Exit: {
         "listen": '"0.0.0.0:8388"',
         "key": '{ env = "ZONEGATE_EXIT_KEY" }',

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from gateway.lists.values import ListState
 from gateway.metrics.egress import exit_metrics, pools, primary_tls, transfer, tunnels
 from gateway.metrics.families import Row, counter, gauge
+from gateway.metrics.notify import notify_accepted, notify_fanout
 from gateway.procfs import usage
 from gateway.state import ProcessState
 
@@ -117,6 +118,8 @@ class GatewayCollector(Collector):
                 yield from transfer(process.body.get("forwarders", ()))
                 yield from primary_tls(process.body.get("tls", ()))
                 yield from exit_metrics(process.body.get("exit"))
+                if process.body.get("notify") is not None:
+                    yield from notify_fanout(process.body["notify"])
         yield counter("event", "Events by name.", ["event"], (([n], c) for n, c in self._source.event_counts.items()))
 
 
@@ -299,6 +302,7 @@ def _ingress(processes: Sequence[ProcessState]) -> Iterator[Metric]:
         (([p.name], p.body["tcp_over_time"]) for p in told),
     )
     yield from _windows(told)
+    yield from notify_accepted(told)
     yield counter(
         "ingress_udp_receive_drops",
         "Datagrams that the kernel dropped because a receive buffer was full.",

@@ -64,9 +64,11 @@ class Child:
         command: Sequence[str] = COMMAND,
         limits: Limits | None = None,
         on_samples: Callable[[Child, ipc.Samples], None] = lambda _child, _samples: None,
+        on_notify: Callable[[Child, ipc.Notify | ipc.NotifyEnded | ipc.Ready], None] = lambda _child, _message: None,
     ) -> None:
         self.role = role
         self._on_samples = on_samples
+        self._on_notify = on_notify
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.started.add_done_callback(lambda started: started.cancelled() or started.exception())
         self._emit = emit
@@ -144,7 +146,12 @@ class Child:
             self._signal(signal.SIGKILL)
         return reason
 
-    def send(self, message: ipc.Blocks) -> bool:
+    @property
+    def is_serving(self) -> bool:
+        """Whether it has said that it serves."""
+        return self._phase == "serving"
+
+    def send(self, message: ipc.Blocks | ipc.Notify) -> bool:
         """Tell it something that needs no answer; False when it is down."""
         return self._channel is not None and self._channel.send(message)
 
@@ -234,6 +241,9 @@ class Child:
                     self._phase = "serving"
                 if not self.started.done():
                     self.started.set_result(None)
+                self._on_notify(self, message)
+            case ipc.Notify() | ipc.NotifyEnded():
+                self._on_notify(self, message)
             case ipc.Status():
                 self._body = message.body
             case ipc.Samples():

@@ -30,6 +30,7 @@ from gateway.supervisor.blocking import Blocking
 from gateway.supervisor.child import COMMAND, Child, Limits, Role
 from gateway.supervisor.doors import Doors
 from gateway.supervisor.listing import Listing
+from gateway.supervisor.notifying import Notifying
 from gateway.supervisor.plans import Planner
 from gateway.supervisor.readiness import judge
 from gateway.version import version
@@ -75,6 +76,7 @@ class Supervisor:
         self._doors: Doors | None = None
         self._registry: CollectorRegistry | None = None
         self._children: list[Child] = []
+        self._notifying = Notifying(self._children)
         self.blocking: Blocking | None = None
         self.listing: Listing | None = None
         self._listing: asyncio.Task[None] | None = None
@@ -257,7 +259,14 @@ class Supervisor:
 
     def _add(self, name: str, kind: Literal["ingress", "transfer"], index: int) -> None:
         role = Role(name=name, kind=kind, index=index, start=lambda: self._first_message(kind, index))
-        child = Child(role, self._events.emit, command=self._command, limits=self._limits, on_samples=self._on_samples)
+        child = Child(
+            role,
+            self._events.emit,
+            command=self._command,
+            limits=self._limits,
+            on_samples=self._on_samples,
+            on_notify=self._notifying.heard,
+        )
         self._children.append(child)
         life = asyncio.create_task(child.run(), name=name)
         life.add_done_callback(self._on_life_end)

@@ -50,14 +50,23 @@ class Service(Protocol):
     def block(self, blocks: ipc.Blocks) -> None:
         """Put these dynamic blocks in force, in the place of those before."""
 
+    def notify(self, message: ipc.Notify) -> None:
+        """A NOTIFY that a worker has accepted, for the role that tells the backends."""
+
     def samples(self) -> ipc.Samples | None:
         """What was seen since the last call; None for a role that sees no queries."""
+
+
+Tell = Callable[[ipc.Notify | ipc.NotifyEnded], bool]
+"""Sends up what must not get lost; False when the supervisor takes no more now, or is gone."""
+
+Build = Callable[[ipc.Start, Emit, Tell], Service]
 
 
 class Process:
     """One process under the supervisor, from its first message to its exit."""
 
-    def __init__(self, build: Callable[[ipc.Start, Emit], Service]) -> None:
+    def __init__(self, build: Build) -> None:
         loop = asyncio.get_running_loop()
         self._build = build
         self._start: asyncio.Future[ipc.Start] = loop.create_future()
@@ -97,7 +106,7 @@ class Process:
             return
         if not self._start.done():
             raise ChannelError(f"the supervisor said nothing for {START_TIMEOUT:g} seconds")
-        service = self._service = self._build(self._start.result(), self._emit)
+        service = self._service = self._build(self._start.result(), self._emit, self._tell)
         await service.start()
         gc.collect()
         gc.freeze()
@@ -160,6 +169,10 @@ class Process:
                 # One that comes before the service is there is sent again: what we say of our blocks is older.
                 if self._service is not None:
                     self._service.block(message)
+            case ipc.Notify():
+                # The supervisor sends none before we are ready.
+                if self._service is not None:
+                    self._service.notify(message)
             case ipc.Drain():
                 self._end(message.grace)
             case _:
@@ -180,6 +193,11 @@ class Process:
         if count is not None:
             self._channel.send(ipc.Event(name=name, fields=dict(fields), count=count))
             self._news.set()
+
+    def _tell(self, message: ipc.Notify | ipc.NotifyEnded) -> bool:
+        if self._channel is None or (isinstance(message, ipc.Notify) and self._channel.is_clogged):
+            return False
+        return self._channel.send(message)
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

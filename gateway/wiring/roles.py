@@ -16,17 +16,17 @@ import msgspec
 from gateway import ipc
 from gateway.config.plain import read_plain
 from gateway.errors import ChannelError
-from gateway.wiring.process import Service
+from gateway.wiring.process import Service, Tell
 from proxy.values import Emit
 
 if TYPE_CHECKING:
     from filters.policy import Surroundings
     from proxy.egress.fetch.lists import ListFetcher
     from proxy.egress.sockets import EgressSocket
-    from proxy.settings import EgressSettings, IngressSettings
+    from proxy.settings import EgressSettings, IngressSettings, NotifySettings
 
 
-def build_service(start: ipc.Start, emit: Emit) -> Service:
+def build_service(start: ipc.Start, emit: Emit, tell: Tell) -> Service:
     """The service of a role.
 
     Raises:
@@ -34,8 +34,8 @@ def build_service(start: ipc.Start, emit: Emit) -> Service:
     """
     try:
         if isinstance(start.plan, ipc.IngressPlan):
-            return Ingress(start, start.plan, emit)
-        return Transfer(start, start.plan, emit)
+            return Ingress(start, start.plan, emit, tell)
+        return Transfer(start, start.plan, emit, tell)
     except ValueError as error:
         raise ChannelError(f"the plan can't be read: {error}") from error
 
@@ -43,19 +43,20 @@ def build_service(start: ipc.Start, emit: Emit) -> Service:
 class Ingress:
     """The role of an ingress worker: `proxy.ingress.worker` with the policy of the filters."""
 
-    def __init__(self, start: ipc.Start, plan: ipc.IngressPlan, emit: Emit) -> None:
+    def __init__(self, start: ipc.Start, plan: ipc.IngressPlan, emit: Emit, tell: Tell) -> None:
         from dataplane import SharedMemory
         from filters.policy import compile_policy
         from filters.settings import FilterSettings
         from proxy.ingress.sockets import ListenerSocket
         from proxy.ingress.worker import IngressWorker
-        from proxy.settings import IngressSettings
+        from proxy.settings import IngressSettings, NotifySettings
 
         if start.memory is None:
             raise ValueError("an ingress worker without shared memory")
         sockets = [ListenerSocket(item.listener, item.transport, inherit(item.descriptor)) for item in start.sockets]
         settings = read_plain(IngressSettings, plan.settings)
         filters = read_plain(FilterSettings, plan.filters)
+        notify = read_plain(NotifySettings, plan.notify)
         memory = SharedMemory.attach(start.memory)
         self._workers = memory.workers
         self._worker = IngressWorker(
@@ -63,10 +64,12 @@ class Ingress:
             settings=settings,
             slots=plan.slots,
             health_zone=plan.health_zone,
-            policy=compile_policy(filters, _around(settings, plan, emit)),
+            policy=compile_policy(filters, _around(settings, notify, plan, emit)),
             memory=memory,
             sockets=sockets,
             emit=emit,
+            notify=notify,
+            hand_on=lambda notice: tell(ipc.Notify(notice=notice)),
         )
         self._sample(filters.blocks.samples)
         if start.blocks is not None:
@@ -81,19 +84,20 @@ class Ingress:
         from dataplane import Policy
         from filters.policy import compile_policy
         from filters.settings import FilterSettings
-        from proxy.settings import IngressSettings
+        from proxy.settings import IngressSettings, NotifySettings
 
         plan = message.plan
         if not isinstance(plan, ipc.IngressPlan):
             raise ChannelError("a plan of another role")
 
-        def read() -> tuple[IngressSettings, FilterSettings, Policy]:
+        def read() -> tuple[IngressSettings, FilterSettings, NotifySettings, Policy]:
             settings, filters = read_plain(IngressSettings, plan.settings), read_plain(FilterSettings, plan.filters)
-            return settings, filters, compile_policy(filters, _around(settings, plan))
+            notify = read_plain(NotifySettings, plan.notify)
+            return settings, filters, notify, compile_policy(filters, _around(settings, notify, plan))
 
         # In a thread: a long list of zones takes seconds, and queries don't wait for it.
-        settings, filters, policy = await asyncio.to_thread(read)
-        self._worker.reload(settings, plan.slots, plan.health_zone, policy)
+        settings, filters, notify, policy = await asyncio.to_thread(read)
+        self._worker.reload(settings, plan.slots, plan.health_zone, policy, notify)
         self._sample(filters.blocks.samples)
 
     def _sample(self, of_all: int) -> None:
@@ -103,6 +107,9 @@ class Ingress:
     def block(self, blocks: ipc.Blocks) -> None:
         """Put these dynamic blocks in force."""
         self._worker.observation.set_blocks(blocks.serial, blocks.prefixes, blocks.names)
+
+    def notify(self, message: ipc.Notify) -> None:
+        """Nobody is told from here."""
 
     def samples(self) -> ipc.Samples:
         """What passed since the last call."""
@@ -118,7 +125,9 @@ class Ingress:
         return plain_status(self._worker.status())
 
 
-def _around(settings: IngressSettings, plan: ipc.IngressPlan, emit: Emit | None = None) -> Surroundings:
+def _around(
+    settings: IngressSettings, notify: NotifySettings, plan: ipc.IngressPlan, emit: Emit | None = None
+) -> Surroundings:
     """What the filters may name, with the lists opened.
 
     Raises:
@@ -136,17 +145,18 @@ def _around(settings: IngressSettings, plan: ipc.IngressPlan, emit: Emit | None 
             if emit is None:
                 raise ValueError(f"list {name}: {error}") from error
             emit("list.failed", {"list": name, "error": str(error), "remedy": "it comes again with its next version"})
-    around = surroundings(settings, plan.limits, plan.rules)
+    around = surroundings(settings, plan.limits, plan.rules, notify)
     return msgspec.structs.replace(around, lists=lists, list_cells=plan.list_cells)
 
 
 class Transfer:
     """The role of the transfer process: `proxy.egress.service`."""
 
-    def __init__(self, start: ipc.Start, plan: ipc.TransferPlan, emit: Emit) -> None:
+    def __init__(self, start: ipc.Start, plan: ipc.TransferPlan, emit: Emit, tell: Tell) -> None:
         from gateway.wiring.started import process_started
         from proxy.egress.service import EgressService
         from proxy.settings import EgressSettings
+        from proxy.transfer.fanout import Fanout
 
         settings = read_plain(EgressSettings, plan.settings)
         self._service = EgressService(
@@ -160,11 +170,17 @@ class Transfer:
         self._plan = plan
         self._emit = emit
         self._fetcher: ListFetcher | None = None
+        self._fanout = Fanout(
+            emit=emit,
+            ended=lambda number: tell(ipc.NotifyEnded(number=number)),
+            reach=lambda name: (self._service.primary(name), self._service.route(name)),
+        )
 
     async def start(self) -> None:
         """Open the doors."""
         await self._service.start()
         self._fetch(self._settings)
+        self._fanout.configure(self._settings)
 
     def _fetch(self, settings: EgressSettings) -> None:
         if settings.lists and self._fetcher is None:
@@ -190,19 +206,25 @@ class Transfer:
         settings = read_plain(EgressSettings, message.plan.settings)
         await self._service.reload(settings, _egress_sockets(message.sockets))
         self._fetch(settings)
+        self._fanout.configure(settings)
 
     async def drain(self, grace: float) -> None:
         """Let what is open come to its end."""
         if self._fetcher is not None:
             self._fetcher.stop()
+        self._fanout.stop()
         await self._service.drain(grace)
 
     def status(self) -> dict[str, Any]:
-        """`proxy.egress.status.EgressStatus` as plain data."""
-        return plain_status(self._service.status())
+        """`proxy.egress.status.EgressStatus` as plain data, and how the backends follow NOTIFY."""
+        return plain_status(self._service.status()) | {"notify": plain_status(self._fanout.status())}
 
     def block(self, blocks: ipc.Blocks) -> None:
         """Queries don't pass here: there is nothing to block."""
+
+    def notify(self, message: ipc.Notify) -> None:
+        """Tell the backends of the zone."""
+        self._fanout.take(message.number, message.notice)
 
     def samples(self) -> None:
         """Nor to sample."""

@@ -37,6 +37,14 @@ class Routes:
         names = {way.name for route in routes.values() for way in route.ways}
         self._board.forget(names, set(routes))
 
+    def named(self, primary: str) -> Route:
+        """The one in use.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._known[primary]
+
     def status(self) -> tuple[RouteStatus, ...]:
         """How those in use are."""
         return tuple(status for route in self._known.values() for status in route.status())

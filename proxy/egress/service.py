@@ -121,6 +121,14 @@ class EgressService:
         """
         return self._primaries.named(name)
 
+    def route(self, name: str) -> Route:
+        """The route to the primary of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._routes.named(name)
+
     def status(self) -> EgressStatus:
         """The numbers now."""
         return EgressStatus(

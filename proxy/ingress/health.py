@@ -19,7 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from proxy.ingress.probes import advice, check, way_of
+from proxy.ingress.probes import advice, check
+from proxy.protocol.proxy_headers import way_of
 from proxy.settings import Backend, Health
 
 State = Literal["unknown", "healthy", "unhealthy"]

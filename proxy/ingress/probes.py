@@ -19,32 +19,15 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from dataplane import proxy_header
 from proxy.ingress.descriptors import is_shortage
 from proxy.ingress.sockets import family_of
+from proxy.protocol.proxy_headers import Way, answer_header, datagram_header, told, way_of
 from proxy.settings import Backend, ProxyOut
 from proxy.values import Endpoint
-
-Way = Literal["plain", "local", "v2", "v2-crc", "spp"]
-"""What stands before the query: nothing, LOCAL of v2, or the header of a client, which is we ourselves."""
 
 Finding = Literal["good", "wrong", "silent"] | None
 """What a check found: a good answer; other answers, or a closed port; nothing. None: it could not be made for want of
 our own descriptors or memory, which says nothing of the backend."""
-
-
-def way_of(header: ProxyOut) -> Way:
-    """How a backend with these settings is checked."""
-    if header.probe != "proxy":
-        return header.probe
-    return told(header)
-
-
-def told(header: ProxyOut) -> Way:
-    """How clients' queries go to a backend with these settings."""
-    if header.udp == "v2":
-        return "v2-crc" if header.crc else "v2"
-    return "spp" if header.udp == "spp" else "plain"
 
 
 def is_good_answer(answer: bytes, query: dns.message.Message) -> bool:
@@ -92,7 +75,7 @@ async def check(address: Endpoint, zone: str | None, patience: float, way: Way =
 
     def accept(data: bytes) -> bool:
         # SPP stands before the answer too.
-        back = head if way == "spp" else b""
+        back = answer_header(way, head)
         return data.startswith(back) and is_good_answer(data[len(back) :], query)
 
     try:
@@ -104,7 +87,7 @@ async def check(address: Endpoint, zone: str | None, patience: float, way: Way =
     except OSError as error:
         return None if is_shortage(error) else "wrong"
     try:
-        head = _header(way, Endpoint.of(transport.get_extra_info("sockname")), address)
+        head = datagram_header(way, Endpoint.of(transport.get_extra_info("sockname")), address)
         transport.sendto(head + query.to_wire())
         async with asyncio.timeout(patience):
             return await protocol.result
@@ -112,12 +95,6 @@ async def check(address: Endpoint, zone: str | None, patience: float, way: Way =
         return "wrong" if protocol.others else "silent"
     finally:
         transport.close()
-
-
-def _header(way: Way, ours: Endpoint, backend: Endpoint) -> bytes:
-    if way == "plain":
-        return b""
-    return proxy_header(way.removesuffix("-crc"), ours.sockaddr, backend.sockaddr, checksum=way == "v2-crc")
 
 
 async def advice(backend: Backend, zone: str | None, patience: float) -> str | None:

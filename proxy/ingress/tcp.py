@@ -21,6 +21,7 @@ from msgspec import Struct
 from dataplane import Policy, StreamRelay
 from proxy.ingress.descriptors import is_shortage
 from proxy.ingress.mirrors import MirrorSockets
+from proxy.ingress.notifies import JudgeNotify, unheard
 from proxy.ingress.overload import overload_row
 from proxy.ingress.slots import Seat
 from proxy.ingress.sockets import ListenerSocket
@@ -69,8 +70,10 @@ class TcpIngress:
         emit: Emit,
         clock: Callable[[], int] = time.monotonic_ns,
         places: int | None = None,
+        judge: JudgeNotify = unheard,
     ) -> None:
         self.clock = clock
+        self._judge = judge
         self.emit = emit
         self.relay = StreamRelay(memory=seat.memory, worker=seat.worker, policy=policy, bounds=_bounds(settings.tcp))
         self._loop = asyncio.get_running_loop()
@@ -97,6 +100,7 @@ class TcpIngress:
             "close-link": lambda token, _: self._close_link(token),
             "pause-link": lambda token, _: self._with_link(token, LinkConnection.pause_reading),
             "resume-link": lambda token, _: self._with_link(token, LinkConnection.resume_reading),
+            "notified": lambda *_: self._notified(),
             "again": lambda *_: self.schedule_flush(),
             "failed": lambda _, slot: self._link_failed(slot),
         }
@@ -253,6 +257,15 @@ class TcpIngress:
             self._clients[token].write(data)
         for kind, token, slot in orders:
             self._carry_out[kind](token, slot)
+
+    def _notified(self) -> None:
+        for number, client, asked, _, message in self.relay.take_notifies():
+            # Not in this turn: what was handed on leaves at its end.
+            self._loop.call_soon(self._answer_notify, number, self._judge(message, client, asked, "tcp"))
+
+    def _answer_notify(self, number: int, answer: bytes | None) -> None:
+        self.relay.answer_notify(number, answer, self.clock())
+        self.schedule_flush()
 
     def _with_client(self, token: int, action: Callable[[ClientConnection], None]) -> None:
         # It may have gone since the order was given.

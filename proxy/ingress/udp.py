@@ -9,6 +9,7 @@ from typing import Literal
 
 from dataplane import Policy, UdpRelay
 from proxy.ingress.mirrors import MirrorSockets
+from proxy.ingress.notifies import JudgeNotify, unheard
 from proxy.ingress.overload import overload_row
 from proxy.ingress.pools import pool_bits, pool_names
 from proxy.ingress.slots import Seat
@@ -30,9 +31,11 @@ class UdpIngress:
         policy: Policy,
         seat: Seat,
         silent: Callable[[int], None],
+        judge: JudgeNotify = unheard,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._silent = silent
+        self._judge = judge
         self._listeners: list[socket.socket] = []
         self._doors: dict[int, int] = {}  # the relay's number of each listener of the settings
         self._backend_sockets = open_backend_sockets(settings)
@@ -46,6 +49,7 @@ class UdpIngress:
         )
         self.relay.set_backends(backend_list(settings.backends, slots, "udp"))
         self.relay.set_overload(overload_row(settings.overload))
+        self.relay.set_notified(lambda: self._loop.call_soon(self._notified))
         self._mirrors = MirrorSockets()
         self._take_policy(policy)
         self._timer: asyncio.TimerHandle | None = None
@@ -146,6 +150,11 @@ class UdpIngress:
         # libuv stops to watch a socket that reports an error, such as that of an ICMP message.
         if self.relay.backend_ready(number):
             self._watch(number)
+
+    def _notified(self) -> None:
+        for number, client, asked, _, message in self.relay.take_notifies():
+            # Not in this turn: what was handed on leaves at its end.
+            self._loop.call_soon(self.relay.answer_notify, number, self._judge(message, client, asked, "udp"))
 
     def _tick(self) -> None:
         # An error whose sign was lost, as when the kernel had no memory for it, may not leave a socket unwatched.

@@ -12,13 +12,15 @@ from msgspec import Struct
 from dataplane import Policy, SharedMemory
 from proxy.ingress.descriptors import affordable_clients, count_open
 from proxy.ingress.health import HealthMonitor, State
+from proxy.ingress.notifies import HandOn, NotifyDesk
 from proxy.ingress.observation import Observation
 from proxy.ingress.overload import WindowStatus, window_status
 from proxy.ingress.slots import Seat
 from proxy.ingress.sockets import ListenerSocket
 from proxy.ingress.tcp import TcpIngress
 from proxy.ingress.udp import TICK, UdpIngress
-from proxy.settings import IngressSettings
+from proxy.protocol.tsig import KeyRing
+from proxy.settings import IngressSettings, NotifySettings
 from proxy.values import Emit
 
 # asm-generic/socket.h; linux/sock_diag.h: nine u32, the last is how many datagrams a full buffer cost.
@@ -49,6 +51,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     tcp_over_time: int
     windows: tuple[WindowStatus, ...]
     admitted: dict[str, int]
+    notify_accepted: int
+    notify_refused: dict[str, int]
 
 
 class IngressWorker:
@@ -65,7 +69,14 @@ class IngressWorker:
         memory: SharedMemory,
         sockets: Sequence[ListenerSocket],
         emit: Emit,
+        notify: NotifySettings | None = None,
+        hand_on: HandOn = lambda _notice: False,
     ) -> None:
+        """`hand_on` gets the NOTIFY messages that `notify` lets in.
+
+        Raises:
+            ValueError: a key in `notify` that is none.
+        """
         self._index = index
         self._settings = settings
         self._slots = dict(slots)
@@ -73,8 +84,16 @@ class IngressWorker:
         self._sockets = sockets
         self._emit = emit
         self._health = HealthMonitor(settings.health, health_zone, self._health_changed, self._advise, self._answered)
+        self._desk = NotifyDesk(notify or NotifySettings(), hand_on, emit)
         seat = Seat(memory, index)
-        self._udp = UdpIngress(settings=settings, slots=slots, policy=policy, seat=seat, silent=self._health.failed)
+        self._udp = UdpIngress(
+            settings=settings,
+            slots=slots,
+            policy=policy,
+            seat=seat,
+            silent=self._health.failed,
+            judge=self._desk.judge,
+        )
         self._base = count_open()
         self._tcp = TcpIngress(
             settings=settings,
@@ -84,6 +103,7 @@ class IngressWorker:
             on_backend_failure=self._health.failed,
             emit=emit,
             places=self._places(settings),
+            judge=self._desk.judge,
         )
         self.observation = Observation(self._udp, self._tcp)
 
@@ -99,15 +119,24 @@ class IngressWorker:
         self._schedule()
 
     def reload(
-        self, settings: IngressSettings, slots: Mapping[str, int], health_zone: str | None, policy: Policy
+        self,
+        settings: IngressSettings,
+        slots: Mapping[str, int],
+        health_zone: str | None,
+        policy: Policy,
+        notify: NotifySettings | None = None,
     ) -> None:
         """Take new settings and a new policy in one step. Listeners and sizes stay as they were at the start.
 
         Raises:
             OSError: no socket can be had for backends of a new family. The old settings stay in force.
+            ValueError: a key in `notify` that is none; then they stay too.
         """
+        notify = notify or NotifySettings()
+        KeyRing(notify.tsig_keys)
         self._udp.reload(settings, slots, policy)  # first: it alone can fail, and then nothing has changed
         self._settings, self._slots, self._health_zone = settings, dict(slots), health_zone
+        self._desk.configure(notify)
         self._schedule()
         self._tcp.reload(settings, slots, policy, self._places(settings))
         self._watch()
@@ -147,6 +176,8 @@ class IngressWorker:
                 *window_status("tcp", self._tcp.relay.windows()),
             ),
             admitted=dict(self._udp.relay.admitted()),
+            notify_accepted=self._desk.accepted,
+            notify_refused=dict(self._desk.refused),
         )
 
     def _schedule(self) -> None:

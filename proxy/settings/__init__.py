@@ -1,4 +1,5 @@
-"""Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[tsig_keys]]`, `[[primaries]]`, `[[forwarders]]`, `[exit]`.
+"""Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[tsig_keys]]`, `[[primaries]]`, `[[forwarders]]`,
+`[[zones]]`, `[exit]`.
 
 The classes are the schema: `gateway.config` reads the TOML by their fields, bounds and descriptions. Times are in
 seconds.
@@ -18,6 +19,7 @@ from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut,
 from proxy.settings.tcp import TcpOverload, TcpSettings
 from proxy.settings.tunnels import Tunnel
 from proxy.settings.whoami import Whoami
+from proxy.settings.zones import NotifySettings, Zone, ZoneNotify
 
 __all__ = [
     "Backend",
@@ -32,6 +34,7 @@ __all__ = [
     "IngressSettings",
     "Listener",
     "Name",
+    "NotifySettings",
     "OverloadSettings",
     "Primary",
     "PrimaryTls",
@@ -48,4 +51,6 @@ __all__ = [
     "Tunnel",
     "UdpSettings",
     "Whoami",
+    "Zone",
+    "ZoneNotify",
 ]

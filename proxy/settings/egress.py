@@ -6,9 +6,11 @@ from filters.settings import FilterList
 from proxy.settings.base import Settings
 from proxy.settings.exit import Exit
 from proxy.settings.forwarders import Forwarder
+from proxy.settings.ingress import Backend
 from proxy.settings.keys import TsigKey
 from proxy.settings.primaries import Primary
 from proxy.settings.tunnels import Tunnel
+from proxy.settings.zones import Zone
 
 
 class EgressSettings(Settings, frozen=True, kw_only=True):
@@ -20,3 +22,5 @@ class EgressSettings(Settings, frozen=True, kw_only=True):
     forwarders: tuple[Forwarder, ...] = ()
     exit: Exit | None = None
     lists: tuple[FilterList, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    backends: tuple[Backend, ...] = ()

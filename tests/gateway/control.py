@@ -27,6 +27,8 @@ WORKER = {
     "tcp_overloaded": False,
     "tcp_over_time": 3,
     "windows": [{"slot": 0, "transport": "udp", "size": 2048, "used": 12, "delay": 0.001}],
+    "notify_accepted": 3,
+    "notify_refused": {"badsig": 2},
     "admitted": {"verified": 8, "known": 0, "ordinary": 0, "new": 0},
 }
 TRANSFER = {
@@ -129,6 +131,24 @@ TRANSFER = {
         "bytes_in": 7,
         "bytes_out": 8,
         "rejects": {"replay": 9},
+    },
+    "notify": {
+        "accepted": 9,
+        "coalesced": 2,
+        "unknown": 0,
+        "primary_asked": 1,
+        "backends": [
+            {
+                "backend": "ns-a",
+                "pending": 1,
+                "sent": 5,
+                "retries": 2,
+                "gave_up": 1,
+                "refused": {"REFUSED": 3},
+                "lags": [0, 2, 1, *[0] * 12],
+                "lag_seconds": 0.03,
+            }
+        ],
     },
 }
 

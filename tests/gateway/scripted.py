@@ -49,6 +49,9 @@ class Scripted:
     def block(self, blocks: ipc.Blocks) -> None:
         self.emit("scripted.blocks", {"serial": blocks.serial})
 
+    def notify(self, message: ipc.Notify) -> None:
+        """None comes."""
+
     def samples(self) -> ipc.Samples | None:
         return ipc.Samples(blocks=7, hits=[(1, 2)], batches=[]) if self.name == "samples" else None
 
@@ -69,7 +72,7 @@ def main() -> int:
             signal.pause()
 
     async def run() -> int:
-        process = Process(lambda _start, emit: Scripted(name, emit))
+        process = Process(lambda _start, emit, _tell: Scripted(name, emit))
         return await process.run(socket.socket(fileno=int(talking)), socket.socket(fileno=int(handing)))
 
     return uvloop.run(run())

@@ -21,7 +21,7 @@ def samples(still: Still) -> dict[tuple[str, tuple[tuple[str, str], ...]], float
     for family in families:
         assert re.fullmatch(rf"zonegate_({'|'.join(ROOMS)})(_[a-z]+)*", family.name), family.name
         assert family.documentation.endswith("."), family.name
-        assert family.type in {"counter", "gauge"}
+        assert family.type in {"counter", "gauge", "histogram"}
     return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
 
 
@@ -58,6 +58,11 @@ def test_every_room_is_there_with_its_labels() -> None:
         ("zonegate_primary_tls_resumed_total", (("primary", "p"),)): 2,
         ("zonegate_primary_tls_failures_total", (("primary", "p"), ("reason", "tls-expired"))): 1,
         ("zonegate_primary_tls_certificate_seconds", (("primary", "p"),)): 86400,
+        ("zonegate_transfer_notify_accepted_total", (("process", "ingress-0"),)): 3,
+        ("zonegate_transfer_notify_backend_refused_total", (("backend", "ns-a"), ("rcode", "REFUSED"))): 3,
+        ("zonegate_transfer_notify_lag_seconds_bucket", (("backend", "ns-a"), ("le", "0.005"))): 0,
+        ("zonegate_transfer_notify_lag_seconds_bucket", (("backend", "ns-a"), ("le", "0.02"))): 3,
+        ("zonegate_transfer_notify_lag_seconds_count", (("backend", "ns-a"),)): 3,
         ("zonegate_exit_streams_opened_total", ()): 2,
         ("zonegate_exit_rejects_total", (("reason", "replay"),)): 9,
         ("zonegate_event_total", (("event", "gateway.ready"),)): 1,

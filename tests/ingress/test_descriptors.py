@@ -14,7 +14,8 @@ import pytest
 
 from proxy.ingress import health
 from proxy.ingress.descriptors import affordable_clients, count_open, is_shortage
-from proxy.ingress.probes import Finding, Way, check
+from proxy.ingress.probes import Finding, check
+from proxy.protocol.proxy_headers import Way
 from proxy.settings import Backend, Health, ProxyOut
 from proxy.values import Endpoint
 from tests.ingress.tcp_door import PATIENT, door, ingress_settings, query

@@ -10,7 +10,8 @@ import dns.rrset
 import pytest
 
 from proxy.ingress.health import HealthMonitor, Judge, State
-from proxy.ingress.probes import Way, advice, check, is_good_answer, remedy
+from proxy.ingress.probes import advice, check, is_good_answer, remedy
+from proxy.protocol.proxy_headers import Way
 from proxy.settings import Backend, Health, ProxyOut
 from tests.support.backends import UdpBackend
 from tests.support.peers import auntil

@@ -17,7 +17,8 @@ import dns.rcode
 
 from gateway.lab.servers.knot import Knot
 from gateway.lab.servers.roles import Primary
-from proxy.ingress.probes import Way, check
+from proxy.ingress.probes import check
+from proxy.protocol.proxy_headers import Way
 from proxy.settings import ProxyIn, ProxyOut
 from proxy.values import Endpoint, Network
 from tests.ingress.test_proxy_udp import behind_header, open_door, v2

@@ -199,8 +199,8 @@ impl StreamRelay {
         self.relay.take_notifies().iter().map(|each| notified_row(py, each)).collect()
     }
 
-    fn answer_notify(&mut self, id: u64, answer: Option<&[u8]>, now: u64) {
-        self.relay.answer_notify(id, answer, now);
+    fn answer_notify(&mut self, number: u64, answer: Option<&[u8]>, now: u64) {
+        self.relay.answer_notify(number, answer, now);
     }
 
     fn mirrored(&self, sent: u64, failed: u64) {

@@ -172,8 +172,8 @@ impl UdpRelay {
         self.relay.take_notifies().iter().map(|each| notified_row(py, each)).collect()
     }
 
-    fn answer_notify(&mut self, id: u64, answer: Option<&[u8]>) {
-        self.relay.answer_notify(id, answer);
+    fn answer_notify(&mut self, number: u64, answer: Option<&[u8]>) {
+        self.relay.answer_notify(number, answer);
     }
 
     fn backend_ready(&mut self, socket: usize) -> PyResult<bool> {
