@@ -57,9 +57,19 @@ impl Tally {
             return Err(Wrong::new(Reason::RrsetTooLarge, detail));
         }
         if let Some(names) = &mut self.names {
-            names.add(record);
+            names.add_owner(record);
         }
         Ok(())
+    }
+
+    /// The SOA of a whole zone, which was read before it was known to be one.
+    pub fn add_soa(&mut self, zone: &[u8], digest: Digest) {
+        self.added += 1;
+        self.count(wire::qtype::SOA);
+        self.plus.add(digest);
+        if let Some(names) = &mut self.names {
+            names.add(zone);
+        }
     }
 
     /// A record that an IXFR deletes.
@@ -129,20 +139,27 @@ impl Names {
         self.known = false;
     }
 
-    fn add(&mut self, record: &Record) {
-        if self.overflowed || (record.same_owner && self.known) {
+    fn add_owner(&mut self, record: &Record) {
+        if !(record.same_owner && self.known) {
+            self.known = true;
+            self.add(record.owner());
+        }
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        if self.overflowed {
             return;
         }
-        self.known = true;
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(record.owner());
-        if self.seen.insert(hasher.finish()) {
-            if self.bytes.len() + record.owner().len() > self.limit {
-                self.overflowed = true;
-                (self.seen, self.bytes) = (HashSet::new(), Vec::new());
-                return;
-            }
-            self.bytes.extend_from_slice(record.owner());
+        hasher.write(name);
+        if !self.seen.insert(hasher.finish()) {
+            return;
         }
+        if self.bytes.len() + name.len() > self.limit {
+            self.overflowed = true;
+            (self.seen, self.bytes) = (HashSet::new(), Vec::new());
+            return;
+        }
+        self.bytes.extend_from_slice(name);
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! A zone of nothing but its SOA is `SOA SOA` in both; with the first SOA's serial the second ends it.
 
+use crate::digest::Digest;
 use crate::limits::Limits;
 use crate::query::{Ask, Query, is_newer};
 use crate::reason::{Reason, Wrong};
@@ -62,12 +63,18 @@ enum Stage {
     Done,
 }
 
+/// The SOA that a transfer begins with.
+struct First {
+    serial: u32,
+    rdata: Vec<u8>,
+    digest: Digest,
+}
+
 /// A transfer on its way.
 pub struct Transfer {
     stage: Stage,
     pub kind: Kind,
-    /// Serial and canonical RDATA of the first SOA.
-    first: Option<(u32, Vec<u8>)>,
+    first: Option<First>,
     from: Option<u32>,
     zone: Vec<u8>,
     class: u16,
@@ -98,7 +105,7 @@ impl Transfer {
     /// The serial it leads to.
     #[must_use]
     pub fn serial(&self) -> Option<u32> {
-        self.first.as_ref().map(|(serial, _)| *serial)
+        self.first.as_ref().map(|first| first.serial)
     }
 
     #[must_use]
@@ -141,8 +148,8 @@ impl Transfer {
 
     /// The end of a message that had records: whether a lone SOA was all there is to say.
     pub fn message_ends(&mut self, datagram: bool) {
-        let (Stage::Second, Some(from), Some((serial, _))) = (self.stage, self.from, &self.first) else { return };
-        if !is_newer(*serial, from) {
+        let (Stage::Second, Some(from), Some(serial)) = (self.stage, self.from, self.serial()) else { return };
+        if !is_newer(serial, from) {
             (self.kind, self.stage) = (Kind::UpToDate, Stage::Done);
         } else if datagram {
             (self.kind, self.stage) = (Kind::Truncated, Stage::Done);
@@ -158,18 +165,17 @@ impl Transfer {
         self.tally.pause();
         match self.stage {
             Stage::First => {
-                self.first = Some((serial, rdata.to_vec()));
+                let digest = Digest::of(record.canonical());
+                self.first = Some(First { serial, rdata: rdata.to_vec(), digest });
                 if self.kind == Kind::Axfr {
-                    self.stage = Stage::Full;
+                    self.begins_full();
                 } else {
                     self.stage = Stage::Second;
-                    return Ok(());
                 }
-                self.tally.add(record)
+                Ok(())
             }
             Stage::Second if self.serial() == Some(serial) => {
                 self.becomes_full()?;
-                self.tally.add(record)?;
                 self.closes(record)
             }
             Stage::Second => self.becomes_differences(record, serial),
@@ -189,7 +195,7 @@ impl Transfer {
 
     fn same_as_first(&self, record: &Record) -> Result<(), Wrong> {
         match &self.first {
-            Some((_, rdata)) if rdata == record.rdata() => Ok(()),
+            Some(first) if first.rdata == record.rdata() => Ok(()),
             _ => Err(about(Reason::SoaChanged, record, "is another than the first SOA: versions are mixed")),
         }
     }
@@ -197,8 +203,17 @@ impl Transfer {
     /// An IXFR that is answered with the whole zone.
     fn becomes_full(&mut self) -> Result<(), Wrong> {
         self.leads_forward()?;
-        (self.kind, self.stage) = (Kind::AxfrStyle, Stage::Full);
+        self.kind = Kind::AxfrStyle;
+        self.begins_full();
         Ok(())
+    }
+
+    /// The first SOA is a record of the zone; that at the end is not counted again.
+    fn begins_full(&mut self) {
+        if let Some(first) = &self.first {
+            self.tally.add_soa(&self.zone, first.digest);
+        }
+        self.stage = Stage::Full;
     }
 
     fn becomes_differences(&mut self, record: &Record, serial: u32) -> Result<(), Wrong> {

@@ -220,6 +220,18 @@ fn counts_names_and_digests_are_those_of_the_differences() {
 }
 
 #[test]
+fn an_axfr_style_answer_counts_as_the_axfr_does() {
+    let records = [soa(7), a("a", 1), a("b", 2), soa(7)];
+    let mut answers = guard();
+    answers.expect(&query(AXFR, 0), NOW).expect("a query");
+    let axfr = verdict(answers.feed(&framed(&common::answers(AXFR, &records, 3)), NOW));
+    for each in 1..=4 {
+        let style = ixfr_in(&records, each);
+        assert_eq!((style.plus, &style.counts, &style.names), (axfr.plus, &axfr.counts, &axfr.names));
+    }
+}
+
+#[test]
 fn an_ixfr_takes_the_digest_of_the_old_zone_to_that_of_the_new() {
     let axfr = |records: &[Vec<u8>]| {
         let mut answers = guard();
