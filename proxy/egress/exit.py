@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 
 from proxy.egress.counters import ExitCounters
 from proxy.egress.crowd import Crowd
@@ -47,19 +48,20 @@ class ExitServer:
             del self._accounts[name]
         for name, account in self._accounts.items():
             account.follow(plan.users[name])
-        self.revoke(plan, self._datagrams.reload(plan) if self._datagrams is not None else 0)
+        self.revoke(plan, self._datagrams.reload(plan) if self._datagrams is not None else ())
 
-    def revoke(self, plan: ExitPlan, sessions: int = 0) -> None:
-        """Close the streams whose key is not in the plan, and tell, together with the UDP sessions that ended so."""
-        revoked = [stream for stream in self._streams if stream.user is not None and not plan.knows(stream.user)]
-        for stream in revoked:
-            self._counters.rejects["key-revoked"] += 1
-            stream.reset()
-        if revoked or sessions:
-            users = sorted({stream.user.name for stream in revoked if stream.user is not None})
-            self._emit_all(
-                "exit.keys-revoked", {"streams": len(revoked), "sessions": sessions, "users": ", ".join(users)}
-            )
+    def revoke(self, plan: ExitPlan, sessions: Sequence[str] = ()) -> None:
+        """Close the streams whose key is not in the plan, and tell; `sessions` names users whose UDP sessions ended."""
+        names = list(sessions)
+        for stream in self._streams:
+            if stream.user is not None and not plan.knows(stream.user):
+                names.append(stream.user.name)
+                self._counters.rejects["key-revoked"] += 1
+                stream.reset()
+        if names:
+            streams = len(names) - len(sessions)
+            fields = {"streams": streams, "sessions": len(sessions), "users": ", ".join(sorted(set(names) - {SINGLE}))}
+            self._emit_all("exit.keys-revoked", fields)
 
     def stop_accepting(self) -> None:
         """No new TCP connections; those that were no clients yet are closed."""

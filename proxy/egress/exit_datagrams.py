@@ -74,11 +74,11 @@ class ExitDatagrams:
         self._relay = self._new_relay(plan)
         self._sweeper = self._loop.call_later(SWEEP, self._sweep)
 
-    def reload(self, plan: ExitPlan) -> int:
-        """Follow another plan. Sessions live on unless their key is no longer in it. Returns how many ended."""
+    def reload(self, plan: ExitPlan) -> list[str]:
+        """Follow another plan. Sessions live on unless their key is no longer in it. Returns whose sessions ended."""
         before, self._plan = self._plan, plan
         if (plan.method, plan.key, plan.table is None) != (before.method, before.key, before.table is None):
-            ended = len(self._associations)
+            ended = [each.user.name for each in self._associations.values() if each.flows]
             self._close_associations()
             self._codec = _codec(plan)
             return ended + self._reload_relay(plan)
@@ -88,21 +88,20 @@ class ExitDatagrams:
         for association in revoked:
             association.close()
             association.flows.clear()
-        return len(revoked) + self._reload_relay(plan)
+        return [each.user.name for each in revoked] + self._reload_relay(plan)
 
     def _new_relay(self, plan: ExitPlan) -> RelayDatagrams | None:
         if plan.hops is None:
             return None
         return RelayDatagrams(plan, plan.hops, self._counters, self._door.send, self._account, self._rejected)
 
-    def _reload_relay(self, plan: ExitPlan) -> int:
+    def _reload_relay(self, plan: ExitPlan) -> list[str]:
         if self._relay is None:
             self._relay = self._new_relay(plan)
-            return 0
+            return []
         if plan.hops is not None:
             return self._relay.reload(plan, plan.hops)
-        ended = len(self._relay)
-        self._relay.close()
+        ended = self._relay.close()
         self._relay = None
         return ended
 

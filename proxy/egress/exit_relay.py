@@ -57,14 +57,14 @@ class RelayDatagrams:
         self._sessions: OrderedDict[Key, _Session] = OrderedDict()  # that which was silent longest first
         self._clock = asyncio.get_running_loop().time
 
-    def reload(self, plan: ExitPlan, hops: KeyTable) -> int:
-        """Follow another plan. Returns how many sessions ended, because their key or their exit is no longer in it."""
+    def reload(self, plan: ExitPlan, hops: KeyTable) -> list[str]:
+        """Follow another plan. Returns whose sessions ended, because their key or their exit is no longer in it."""
         self._plan = plan
         self._relay = DatagramRelay(plan.key, hops)
         ended = [key for key, session in self._sessions.items() if not plan.knows(session.user)]
         for key in ended:
             self._close(self._sessions.pop(key))
-        return len(ended)
+        return [name for name, _, _ in ended]
 
     def take(self, packet: bytes, peer: Peer) -> bool:
         """Whether the packet was for an exit behind this one; then it was passed on, or rejected."""
@@ -92,13 +92,12 @@ class RelayDatagrams:
         while self._sessions and next(iter(self._sessions.values())).last <= self._clock() - IDLE:
             self._close(self._sessions.popitem(last=False)[1])
 
-    def close(self) -> None:
-        """Close all."""
+    def close(self) -> list[str]:
+        """Close all. Returns whose sessions there were."""
+        names = [name for name, _, _ in self._sessions]
         while self._sessions:
             self._close(self._sessions.popitem()[1])
-
-    def __len__(self) -> int:
-        return len(self._sessions)
+        return names
 
     def _session(self, key: Key, user: UserPlan, peer: Peer) -> _Session:
         known = self._sessions.get(key)
@@ -118,7 +117,10 @@ class RelayDatagrams:
     def _flow(self, session: _Session, relay: Endpoint, peer: Peer) -> ExitFlow:
         def answer(_: Endpoint, packet: bytes) -> None:
             session.answered = True
-            if session.account.may_pass(len(packet)) and self._send(packet, peer):
+            if not session.account.may_pass(len(packet)):
+                error = TunnelError(f"user {session.user.name} is sent more than its rate", "user-rate")
+                self._rejected(str(peer.address[0]), error, session.user)
+            elif self._send(packet, peer):
                 for counters in (self._counters, session.account.counters):
                     counters.datagrams_out += 1
                     counters.bytes_out += len(packet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from proxy.values import Endpoint, Secret
 from tests.egress.prober import HANDSHAKE, check_silence, end_of
 from tests.egress.ring import Events, ask_tcp, ask_udp, connection, exit_status, fresh_endpoint, fresh_key, is_closed
 from tests.egress.scripted_primary import ScriptedPrimary, soa_answer
+from tests.egress.test_hostile import mutated, throw
 from tests.egress.users import ask_stream, user, users_exit
 from tests.support import tunnels
 from tests.support.peers import auntil
@@ -216,6 +218,27 @@ async def test_sessions_that_were_never_answered_make_room(monkeypatch: pytest.M
             monkeypatch.setattr(exit_relay, "IDLE", 0.0)
             sockets[1].sendto(packet, small.listen.sockaddr)
             await auntil(lambda: exit_status(chain.relay_service).associations_open == 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_noise_at_a_relay(seed: int) -> None:
+    """Heads and packets for either exit, changed, cut or lengthened: nothing but a counted reason comes of it."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable
+    async with chained() as chain:
+        berlin, before = chain.keys("berlin")
+        here = [METHODS[METHOD].key_from_text(each.key.reveal()) for each in chain.relay.users if each.name == "here"]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            for _ in range(20):
+                for key, identities in ((berlin, before), (here[0], before[:1])):
+                    packet = client_datagrams(METHODS[METHOD], key, identities).seal(
+                        chain.primary.endpoint, SOA, time.time()
+                    )
+                    udp.sendto(mutated(rng, packet), chain.relay.listen.sockaddr)
+                    await throw(rng, chain.relay.listen, mutated(rng, chain.head(key, identities)))
+        assert await chain.ask("oslo") == ANSWER
+        assert await ask_stream(chain.relay, "here", chain.primary.endpoint, frame(SOA)) == ANSWER
+        assert sum(exit_status(chain.relay_service).rejects.values()) > 0
+        await auntil(lambda: exit_status(chain.relay_service).streams_open == 0)
 
 
 async def test_shadowsocks_rust_through_our_relay_to_shadowsocks_rust(tmp_path: Path) -> None:

@@ -152,6 +152,35 @@ async def test_payload_beyond_the_rate_waits_and_nothing_is_lost() -> None:
             assert numbers(service)["other"].throttled == 0
 
 
+async def test_what_a_client_sends_beyond_the_rate_waits_too() -> None:
+    sent, got, closed = os.urandom(400_000), bytearray(), asyncio.Event()
+
+    async def sink(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            got.extend(data)
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    place = fresh_endpoint()
+    server = await asyncio.start_server(sink, *place.sockaddr)
+    slow = user("slow", METHOD, bytes_per_second=2_000_000, bytes_burst=20_000)
+    try:
+        async with users_exit(METHOD, [slow], [place]) as (settings, service):
+            codec = stream_of(settings, "slow")
+            async with connection(settings.listen) as (_, writer):
+                writer.write(codec.open(place, sent[:100], time.time()))
+                writer.write(codec.send(sent[100:]))
+                writer.write_eof()
+                await closed.wait()
+            assert bytes(got) == sent
+            assert numbers(service)["slow"].throttled > 0
+            assert numbers(service)["slow"].bytes_in == len(sent)
+            assert exit_status(service).rejects == {}
+    finally:
+        server.close()
+
+
 async def test_datagrams_beyond_the_rate_are_dropped() -> None:
     async with ScriptedPrimary() as primary:
         people = [user("slow", METHOD, bytes_per_second=1024, bytes_burst=1024), user("other", METHOD)]
