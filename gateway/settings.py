@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from filters.settings import FilterSettings
-from proxy.settings import EgressSettings, Exit, Forwarder, IngressSettings, Primary, TsigKey, Tunnel, Zone
+from proxy.settings import EgressSettings, Exit, Forwarder, IngressSettings, Primary, TsigKey, Tunnel, TunnelList, Zone
 from proxy.values import Endpoint, Secret
 
 
@@ -58,6 +58,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     ingress: IngressSettings | None = None
     filters: FilterSettings = FilterSettings()
     tunnels: tuple[Tunnel, ...] = ()
+    tunnel_lists: tuple[TunnelList, ...] = ()
     tsig_keys: tuple[TsigKey, ...] = ()
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
@@ -76,6 +77,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             return None
         return EgressSettings(
             tunnels=self.tunnels,
+            tunnel_lists=self.tunnel_lists,
             tsig_keys=self.tsig_keys,
             primaries=self.primaries,
             forwarders=self.forwarders,

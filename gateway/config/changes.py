@@ -71,9 +71,8 @@ def _effective(old: GatewaySettings, new: GatewaySettings, transfers: bool) -> G
     admin = replace(new.admin, address=old.admin.address)
     effective = replace(new, state=old.state, ingress=ingress, filters=filters, admin=admin)
     if transfers != (new.egress is not None):
-        kept = {
-            name: getattr(old, name) for name in ("tunnels", "tsig_keys", "primaries", "forwarders", "zones", "exit")
-        }
+        names = ("tunnels", "tunnel_lists", "tsig_keys", "primaries", "forwarders", "zones", "exit")
+        kept = {name: getattr(old, name) for name in names}
         effective = replace(effective, **kept)
     return effective
 

@@ -59,6 +59,7 @@ def _roles(tree: Tree) -> Iterator[Fault]:
 def _unique(tree: Tree) -> Iterator[Fault]:
     for path in (
         ("tunnels",),
+        ("tunnel_lists",),
         ("tsig_keys",),
         ("primaries",),
         ("exit", "users"),

@@ -16,7 +16,7 @@ from gateway.config.problems import quote
 from gateway.config.reader import Fault
 from gateway.config.tables import Tables, Tree, exists, items, named
 from gateway.config.tunnel_checks import tunnel_faults
-from proxy.settings import Failover, Forwarder, Primary, TsigKey, Tunnel, Whoami
+from proxy.settings import Failover, Forwarder, Primary, TsigKey, Tunnel, TunnelList, Whoami
 
 _QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
 """What an error quotes of a URL: of a malformed one, any part may be the password."""
@@ -34,6 +34,7 @@ def egress_faults(tables: Tables, tree: Tree) -> Iterator[Fault]:
 
 def _references(tables: Tables, tree: Tree) -> Iterator[Fault]:
     tunnels = {name for _, name in named(tree, "tunnels")}
+    lists = {name for _, name in named(tree, "tunnel_lists")}
     primaries = {name for _, name in named(tree, "primaries")}
     tsig_keys = {name for _, name in named(tree, "tsig_keys")}
     for key, table in tables.items():
@@ -41,10 +42,11 @@ def _references(tables: Tables, tree: Tree) -> Iterator[Fault]:
             yield from exists((*key, "tsig_key"), table.get("tsig_key"), tsig_keys, "[[tsig_keys]]")
         if table.kind is FilterList and table.get("primary") is not None:
             yield from exists((*key, "primary"), table.get("primary"), primaries, "[[primaries]]")
-        if table.kind is Primary or table.kind is FilterList:
+        if table.kind in {Primary, FilterList, TunnelList}:
             seen: set[str] = set()
+            ways = tunnels | lists if table.kind is Primary else tunnels
             for item, name in items(key, table, "tunnels"):
-                yield from exists(item, name, tunnels, "[[tunnels]]")
+                yield from exists(item, name, ways, "[[tunnels]]")
                 if name in seen:
                     yield Fault(item, quote(name), "a tunnel is named once")
                 seen.add(name)

@@ -38,7 +38,7 @@ def _source(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
         yield Fault(key, found, "write one of file, url, and primary with zone")
         return
     if table.get("url") is not None:
-        yield from _url(key, table, written)
+        yield from url_faults(key, table, written)
         return
     for name in ("tunnels", "address", "ca"):
         if table.get(name):
@@ -50,7 +50,8 @@ def _source(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
             yield Fault((*key, "format"), quote(table.get("format")), 'what is transferred is an RPZ: write "rpz"')
 
 
-def _url(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
+def url_faults(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
+    """Faults of `url`, and of `tunnels` and `address` that go with it."""
     try:
         parts = urlsplit(table.get("url"))
         host, _ = parts.hostname, parts.port

@@ -29,6 +29,7 @@ from proxy.settings import (
     TcpSettings,
     TsigKey,
     Tunnel,
+    TunnelList,
     Zone,
     ZoneNotify,
 )
@@ -98,6 +99,13 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "interface": '"eth1"',
         "fwmark": "100",
     },
+    TunnelList: {
+        "name": '"provider"',
+        "file": '"servers.json"',
+        "url": '"https://provider.example/servers.json"',
+        "address": '"203.0.113.9"',
+        "ca": '"ca.pem"',
+    },
     TsigKey: {"name": '"customer-a"', "secret": '{ file = "customer-a.tsig" }'},
     Primary: {"name": '"customer-a"', "address": '"203.0.113.5:53"', "tunnels": '["fra"]', "tsig_key": '"customer-a"'},
     PrimaryTls: {
@@ -146,6 +154,7 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
 _OTHERS: dict[type[Struct], set[str]] = {
     FilterList: {"url", "primary", "zone", "tunnels", "address", "ca", "column"},
     Tunnel: {"through"},
+    TunnelList: {"url", "tunnels", "address", "ca"},
     ExitUser: {"relay"},
     Rule: {"rcode", "ede", "limit", "tag", "pool", "delay", "mirror"},
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from gateway.config.list_checks import written
+from gateway.config.list_checks import url_faults, written
 from gateway.config.problems import Key, quote
 from gateway.config.reader import Fault, Table
 from gateway.config.tables import Tables, Tree, exists, named
-from proxy.settings import Tunnel
+from proxy.settings import Tunnel, TunnelList
 
 _OF_THE_NETWORK = ("source", "interface", "fwmark", "keepalive", "fast_open")
 
@@ -23,8 +23,27 @@ def tunnel_faults(tables: Tables, tree: Tree) -> Iterator[Fault]:
         if table.get("through") is not None:
             yield from exists((*key, "through"), table.get("through"), names, "[[tunnels]]")
             yield from _behind(key, table, tree)
+    for key, name in named(tree, "tunnel_lists"):
+        if name in names:
+            yield Fault(key, quote(name), "a list of tunnels has a name that no tunnel has")
+    for key, table in tables.items():
+        if table.kind is TunnelList:
+            yield from _list(key, table, tree)
     yield from _circles(tunnels)
     yield from _through_direct(tunnels)
+
+
+def _list(key: Key, table: Table, tree: Tree) -> Iterator[Fault]:
+    given = written(tree, key)
+    sources = [name for name in ("file", "url") if name in given]
+    if len(sources) != 1:
+        yield Fault(key, " and ".join(sources) or "no source", "write one of file and url")
+    elif table.get("url") is not None:
+        yield from url_faults(key, table, given)
+    else:
+        for name in ("tunnels", "address", "ca"):
+            if table.get(name):
+                yield Fault((*key, name), "a key that has no effect", "it goes with `url`; leave it out")
 
 
 def _source(key: Key, table: Table) -> Iterator[Fault]:

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 GRACE = 10.0
 """Seconds that a drain may take to answer what is in flight."""
 
+LISTS = "lists"
+"""Below the state directory: where what is fetched is kept."""
+
 _SHOWN = 50
 """Problems of a rejected configuration that are logged; the answer to the reload has them all."""
 
@@ -72,6 +75,8 @@ class Supervisor:
         self._limits = limits or Limits()
         self._events = EventSink(loaded.settings.log)
         self._planner = Planner(loaded.settings)
+        base = path.parent if path is not None else Path()
+        self._planner.place(str(state_directory(loaded.settings.state, path) / LISTS), str(base.absolute()))
         self._born = time.monotonic()
         self._doors: Doors | None = None
         self._registry: CollectorRegistry | None = None
@@ -241,7 +246,6 @@ class Supervisor:
 
         base = self._path.parent if self._path is not None else Path()
         keeper = ListKeeper(state=state_directory(self.settings.state, self._path), base=base, emit=self._events.emit)
-        self._planner.place(str(keeper.folder), str(base.absolute()))
         # Before the workers: what a list keeps out is kept out from the first query on.
         await keeper.configure(self.settings.filters.lists)
         self._planner.take_lists(keeper.files())

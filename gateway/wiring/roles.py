@@ -22,6 +22,7 @@ from proxy.values import Emit
 if TYPE_CHECKING:
     from filters.policy import Surroundings
     from proxy.egress.fetch.lists import ListFetcher
+    from proxy.egress.fetch.servers import ServerLists
     from proxy.egress.sockets import EgressSocket
     from proxy.settings import EgressSettings, IngressSettings, NotifySettings
 
@@ -175,14 +176,33 @@ class Transfer:
             ended=lambda number: tell(ipc.NotifyEnded(number=number)),
             reach=lambda name: (self._service.primary(name), self._service.route(name)),
         )
+        self._servers: ServerLists | None = None
 
     async def start(self) -> None:
         """Open the doors."""
+        if self._settings.tunnel_lists:
+            await self._server_lists().recall(self._settings.tunnel_lists)
         await self._service.start()
         self._fetch(self._settings)
         self._fanout.configure(self._settings)
 
+    def _server_lists(self) -> ServerLists:
+        if self._servers is None:
+            # Imported here, because most gateways have none.
+            from proxy.egress.fetch.servers import ServerLists
+
+            self._servers = ServerLists(
+                folder=Path(self._plan.folder) / "tunnels",
+                base=Path(self._plan.base),
+                tunnel=self._service.tunnel,
+                follow=self._service.take_servers,
+                emit=self._emit,
+            )
+        return self._servers
+
     def _fetch(self, settings: EgressSettings) -> None:
+        if settings.tunnel_lists or self._servers is not None:
+            self._server_lists().configure(settings.tunnel_lists)
         if settings.lists and self._fetcher is None:
             # Imported here, because most gateways fetch nothing.
             from proxy.egress.fetch.lists import ListFetcher
@@ -210,8 +230,9 @@ class Transfer:
 
     async def drain(self, grace: float) -> None:
         """Let what is open come to its end."""
-        if self._fetcher is not None:
-            self._fetcher.stop()
+        for fetcher in (self._fetcher, self._servers):
+            if fetcher is not None:
+                fetcher.stop()
         self._fanout.stop()
         await self._service.drain(grace)
 

@@ -13,6 +13,7 @@ from proxy.egress.exit import ExitServer
 from proxy.egress.exit_plan import ExitPlan, compile_exit
 from proxy.egress.forwarder import Forwarder
 from proxy.egress.forwarder_plan import ForwarderPlan, compile_forwarder
+from proxy.egress.listed import Listed, expand
 from proxy.egress.openings import openings_settled
 from proxy.egress.pool.exit_checks import ExitChecks
 from proxy.egress.pool.prober import Prober
@@ -25,6 +26,7 @@ from proxy.egress.sockets import EgressSocket, Key, Role, needed_sockets
 from proxy.egress.status import EgressStatus
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import Made, make_tunnels
+from proxy.protocol.server_lists import ServerList
 from proxy.settings import EgressSettings
 from proxy.values import Emit, Endpoint
 
@@ -57,7 +59,10 @@ class EgressService:
         in the settings are relative to `base`. `since` is the Unix time from which on nobody else served the sockets:
         what came to the exit later is no replay of what another process took. Default: the call of `start`."""
         self._since = since
-        self._settings = settings
+        self._settings = settings  # as they are written: with lists, not with their servers
+        self._listed: dict[str, Listed] = {}
+        self._running = False
+        self._changing = asyncio.Lock()
         self._sockets = {each.key: each for each in sockets}
         self._emit = emit
         self._counters: dict[str, TunnelCounters] = {}
@@ -77,8 +82,10 @@ class EgressService:
             ValueError: settings that do not fit together, a bad tunnel URL or key, TLS files that can't be used, or a
                 socket that was not handed down; the text shows no secret.
         """
-        await self._apply(self._compile(self._settings, self._sockets))
-        self._since = None  # an exit that comes later knows nothing of before
+        async with self._changing:
+            await self._apply(self._compile(self._settings, self._sockets))
+            self._since = None  # an exit that comes later knows nothing of before
+            self._running = True
         self._prober.start()
 
     async def reload(self, settings: EgressSettings, sockets: Sequence[EgressSocket]) -> None:
@@ -90,15 +97,26 @@ class EgressService:
         Raises:
             ValueError: as `start`; nothing has changed then, and new sockets are closed.
         """
-        kept = {each.key: self._sockets.get(each.key, each) for each in sockets}
-        try:
-            compiled = self._compile(settings, kept)
-        except ValueError:
-            _close_all_but(sockets, self._sockets)
-            raise
-        _close_all_but(sockets, kept)
-        self._sockets = kept
-        await self._apply(compiled)
+        async with self._changing:
+            kept = {each.key: self._sockets.get(each.key, each) for each in sockets}
+            try:
+                compiled = self._compile(settings, kept)
+            except ValueError:
+                _close_all_but(sockets, self._sockets)
+                raise
+            _close_all_but(sockets, kept)
+            self._sockets, self._settings = kept, settings
+            await self._apply(compiled)
+
+    async def take_servers(self, name: str, found: ServerList) -> None:
+        """The server list `name` is this from now on: its servers are tunnels, for new streams and queries.
+
+        Before `start` it is only noted.
+        """
+        async with self._changing:
+            self._listed.setdefault(name, Listed()).take(found)
+            if self._running and any(each.name == name for each in self._settings.tunnel_lists):
+                await self._apply(self._compile(self._settings, self._sockets))
 
     @property
     def sockets(self) -> tuple[EgressSocket, ...]:
@@ -164,8 +182,12 @@ class EgressService:
         for role, endpoint, transport in needed_sockets(settings):
             if (role, endpoint, transport) not in sockets:
                 raise ValueError(f"no socket for the {role} at {endpoint}/{transport} was handed down")
+        settings, addresses = expand(settings, self._listed)
         tunnels = make_tunnels(
-            settings.tunnels, self._tunnels, lambda name: self._counters.setdefault(name, TunnelCounters(name))
+            settings.tunnels,
+            self._tunnels,
+            lambda name: self._counters.setdefault(name, TunnelCounters(name)),
+            addresses,
         )
         by_name = {name: made.tunnel for name, made in tunnels.items()}
         routes = self._routes.make(settings, by_name)
@@ -179,7 +201,7 @@ class EgressService:
 
     async def _apply(self, compiled: _Compiled) -> None:
         """Follow settings in which nothing is wrong."""
-        self._settings, self._tunnels = compiled.settings, compiled.tunnels
+        self._tunnels = compiled.tunnels
         self._routes.keep(compiled.routes)
         self._primaries.take(compiled.primaries)
         self._exit_checks.configure((made.settings, made.tunnel) for made in compiled.tunnels.values())

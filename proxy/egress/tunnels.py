@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from proxy.egress.counters import TunnelCounters
 from proxy.egress.dial_options import DialOptions
@@ -25,12 +26,18 @@ class Made:
     settings: TunnelSettings
     below: Tunnel | None
     tunnel: Tunnel
+    address: ShadowsocksAddress | None = None  # of one that comes from a list
 
 
 def make_tunnels(
-    settings: Sequence[TunnelSettings], before: Mapping[str, Made], counters: Callable[[str], TunnelCounters]
+    settings: Sequence[TunnelSettings],
+    before: Mapping[str, Made],
+    counters: Callable[[str], TunnelCounters],
+    addresses: Mapping[str, ShadowsocksAddress] = MappingProxyType({}),
 ) -> dict[str, Made]:
     """All tunnels by name, in their order. One of `before` whose settings and whose way are the same stays.
+
+    `addresses` are those of tunnels that come from a list, whose URL is not read.
 
     Raises:
         ValueError: a URL is wrong, or `through` leads nowhere or round in a circle.
@@ -48,11 +55,12 @@ def make_tunnels(
         own = wanted[name]
         below = make(own.through, (*above, name)).tunnel if own.through is not None else None
         known = before.get(name)
-        if known is not None and known.settings == own and known.below is below:
+        address = addresses.get(name)
+        if known is not None and (known.settings, known.address) == (own, address) and known.below is below:
             made[name] = known
         else:
             try:
-                made[name] = Made(own, below, make_tunnel(own, counters(name), below))
+                made[name] = Made(own, below, make_tunnel(own, counters(name), below, address), address)
             except ValueError as error:
                 raise ValueError(f"tunnel {name}: {error}") from None
         return made[name]
@@ -61,7 +69,10 @@ def make_tunnels(
 
 
 def make_tunnel(
-    settings: TunnelSettings, counters: TunnelCounters | None = None, below: Tunnel | None = None
+    settings: TunnelSettings,
+    counters: TunnelCounters | None = None,
+    below: Tunnel | None = None,
+    address: ShadowsocksAddress | None = None,
 ) -> Tunnel:
     """Make a tunnel; nothing is opened yet. `counters` are those of the tunnel of that name before a reload.
 
@@ -70,16 +81,16 @@ def make_tunnel(
     """
     if settings.through is not None and below is None:  # else it would leave directly
         raise ValueError(f"it goes through {settings.through}, which is not there")
-    address = parse_tunnel_url(settings.url.reveal())
+    where = address or parse_tunnel_url(settings.url.reveal())
     counters = counters or TunnelCounters(settings.name)
-    counters.kind = _KINDS[type(address)]
+    counters.kind = _KINDS[type(where)]
     limit, options = settings.connect_timeout, _options(settings)
     dialer: Dialer = ChainDialer(below) if below is not None else NetworkDialer(options, limit)
-    match address:
+    match where:
         case ShadowsocksAddress():
-            return ShadowsocksTunnel(address, counters, dialer, udp=settings.udp)
+            return ShadowsocksTunnel(where, counters, dialer, udp=settings.udp)
         case Socks5Address():
-            return Socks5Tunnel(address, counters, dialer, limit, udp=settings.udp)
+            return Socks5Tunnel(where, counters, dialer, limit, udp=settings.udp)
         case DirectAddress():
             if below is not None:
                 raise ValueError("direct:// goes through no other tunnel")

@@ -1,5 +1,5 @@
-"""Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[tsig_keys]]`, `[[primaries]]`, `[[forwarders]]`,
-`[[zones]]`, `[exit]`.
+"""Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[tunnel_lists]]`, `[[tsig_keys]]`, `[[primaries]]`,
+`[[forwarders]]`, `[[zones]]`, `[exit]`.
 
 The classes are the schema: `gateway.config` reads the TOML by their fields, bounds and descriptions. Times are in
 seconds.
@@ -17,6 +17,7 @@ from proxy.settings.primaries import Primary
 from proxy.settings.primary_tls import PrimaryTls
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
 from proxy.settings.tcp import TcpOverload, TcpSettings
+from proxy.settings.tunnel_lists import TunnelList
 from proxy.settings.tunnels import Tunnel
 from proxy.settings.whoami import Whoami
 from proxy.settings.zones import NotifySettings, Zone, ZoneNotify
@@ -49,6 +50,7 @@ __all__ = [
     "TsigAlgorithm",
     "TsigKey",
     "Tunnel",
+    "TunnelList",
     "UdpSettings",
     "Whoami",
     "Zone",

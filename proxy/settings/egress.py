@@ -9,6 +9,7 @@ from proxy.settings.forwarders import Forwarder
 from proxy.settings.ingress import Backend
 from proxy.settings.keys import TsigKey
 from proxy.settings.primaries import Primary
+from proxy.settings.tunnel_lists import TunnelList
 from proxy.settings.tunnels import Tunnel
 from proxy.settings.zones import Zone
 
@@ -17,6 +18,7 @@ class EgressSettings(Settings, frozen=True, kw_only=True):
     """What the transfer process runs; not a table of its own."""
 
     tunnels: tuple[Tunnel, ...] = ()
+    tunnel_lists: tuple[TunnelList, ...] = ()
     tsig_keys: tuple[TsigKey, ...] = ()
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()

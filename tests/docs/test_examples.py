@@ -40,6 +40,8 @@ def completed(example: str) -> dict[str, Any]:
     primaries += [{"name": name, "address": "203.0.113.5:53", "tunnels": ["fra"]} for name in sorted(named)]
     tunnels = tree.setdefault("tunnels", [])
     used = {name for table in [*primaries, *lists] for name in table.get("tunnels", [])}
+    used |= {name for table in tree.get("tunnel_lists", []) for name in table.get("tunnels", [])}
+    used -= {table["name"] for table in tree.get("tunnel_lists", [])}
     used |= {table["through"] for table in tunnels if "through" in table}
     used -= {tunnel["name"] for tunnel in tunnels}
     tunnels += [{"name": name, "url": "socks5://192.0.2.9:1080"} for name in sorted(used)]

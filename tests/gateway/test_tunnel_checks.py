@@ -13,9 +13,9 @@ FAR = f"ss://2022-blake3-aes-256-gcm:{KEY_32}@192.0.2.8:8388"
 NEAR = "socks5://192.0.2.9:1080"
 
 
-def faults(*tunnels: dict[str, object]) -> list[tuple[str, str, str]]:
+def faults(*tunnels: dict[str, object], **more: object) -> list[tuple[str, str, str]]:
     exit_ = {"listen": "127.0.0.1:8388", "key": KEY_32, "allow": ["192.0.2.1/32:53"]}
-    tree: dict[str, object] = {"version": 1, "exit": exit_, "tunnels": list(tunnels)}
+    tree: dict[str, object] = {"version": 1, "exit": exit_, "tunnels": list(tunnels), **more}
     try:
         load_tree(str(Path("page.toml")), tree)
     except ConfigError as error:
@@ -87,3 +87,35 @@ def test_a_mistake_is_named_once(tunnels: list[dict[str, object]], key: str, fou
     ((where, what, remedy),) = faults(*tunnels)
     assert (where, what) == (key, found)
     assert right in remedy
+
+
+URL = {"url": "https://provider.example/list.json", "address": "203.0.113.9", "tunnels": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "found"),
+    [
+        ({"name": "p"}, "tunnel_lists[0]", "no source"),
+        ({"name": "p", "file": "x.json", **URL}, "tunnel_lists[0]", "file and url"),
+        (
+            {"name": "p", "file": "x.json", "address": "203.0.113.9"},
+            "tunnel_lists[0].address",
+            "a key that has no effect",
+        ),
+        ({"name": "a", "file": "x.json"}, "tunnel_lists[0].name", '"a"'),
+        ({"name": "p", **URL, "tunnels": ["p"]}, "tunnel_lists[0].tunnels[0]", '"p"'),
+        ({"name": "p", **URL, "tunnels": []}, "tunnel_lists[0]", "a url without tunnels"),
+        ({"name": "p", **URL, "url": "http://x/"}, "tunnel_lists[0].url", "a URL that can't be fetched"),
+    ],
+)
+def test_a_mistake_in_a_list_of_tunnels(table: dict[str, object], key: str, found: str) -> None:
+    ((where, what, _),) = faults(named("a"), tunnel_lists=[table])
+    assert (where, what) == (key, found)
+
+
+def test_a_primary_may_name_a_list() -> None:
+    primary = {"name": "c", "address": "203.0.113.5:53", "tunnels": ["p", "a"]}
+    lists = [{"name": "p", "file": "x.json"}, {"name": "q", **URL}]
+    assert faults(named("a"), tunnel_lists=lists, primaries=[primary]) == []
+    ((key, _, _),) = faults(named("a"), tunnel_lists=lists, primaries=[{**primary, "tunnels": ["z"]}])
+    assert key == "primaries[0].tunnels[0]"

@@ -7,28 +7,20 @@ through its tunnels in their order; never without one.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from certs.authorities import load_authorities
-from certs.contexts import client_context
-from certs.errors import CertError
 from filters.settings import FilterList
 from proxy.egress.fetch.body import Body, FetchError
-from proxy.egress.fetch.https import get
 from proxy.egress.fetch.pipe import TunnelPipe
 from proxy.egress.fetch.transfer import transfer
+from proxy.egress.fetch.web import fetch_url
 from proxy.egress.primary import PrimaryServer
-from proxy.egress.tls.client import TlsClient
-from proxy.egress.tls.engine import Wanted
 from proxy.egress.tunnel import Tunnel
 from proxy.errors import ProxyError
 from proxy.settings import Primary, TsigKey
-from proxy.values import Emit, Endpoint
+from proxy.values import Emit
 
 PATIENCE = 600.0
 """Seconds for one try, with all that comes."""
@@ -87,7 +79,7 @@ class ListFetcher:
                 failures = 0
             except Exception as error:  # whatever comes of what a source sends: it is tried again all the same
                 failures += 1
-                text = f"not there within {PATIENCE:g} s" if isinstance(error, TimeoutError) else _words(error)
+                text = f"not there within {PATIENCE:g} s" if isinstance(error, TimeoutError) else words(error)
                 self._emit("list.failed", {"list": settings.name, "source": source(settings), "error": text})
             wait = pause(failures, settings.refresh)
             # Not all at once, when many gateways were started together.
@@ -105,29 +97,16 @@ class ListFetcher:
 
     async def _through(self, tunnel: Tunnel, settings: FilterList) -> bool:
         body = Body(self._folder, settings.name, settings.max_bytes)
+        if settings.url is not None:
+            ca = self._base / settings.ca if settings.ca is not None else None
+            return await fetch_url(tunnel, settings.url, str(settings.address), ca, body, PATIENCE)
         pipe = TunnelPipe()
         try:
-            if settings.url is None:
-                await self._primary(str(settings.primary)).open_stream(tunnel, pipe)
-                key = self._keys.get(self._primaries[str(settings.primary)].tsig_key or "")
-                return await transfer(pipe, str(settings.zone), source(settings), body, key)
-            await self._web(settings).open(tunnel, _address(settings), pipe)
-            return await get(pipe, settings.url, body)
+            await self._primary(str(settings.primary)).open_stream(tunnel, pipe)
+            key = self._keys.get(self._primaries[str(settings.primary)].tsig_key or "")
+            return await transfer(pipe, str(settings.zone), source(settings), body, key)
         finally:
             pipe.close()
-
-    def _web(self, settings: FilterList) -> TlsClient:
-        try:
-            authorities = load_authorities(self._base / settings.ca) if settings.ca is not None else None
-        except CertError as error:
-            raise FetchError(str(error)) from None
-        host = urlsplit(str(settings.url)).hostname
-        context = client_context(authorities=authorities, lowest=ssl.TLSVersion.TLSv1_2)
-        return TlsClient(context, Wanted(f"TLS with {host}", host), timeout=PATIENCE, resumption=False)
-
-
-def _address(settings: FilterList) -> Endpoint:
-    return Endpoint(ipaddress.ip_address(str(settings.address)), urlsplit(str(settings.url)).port or 443)
 
 
 def source(settings: FilterList) -> str:
@@ -140,7 +119,7 @@ def pause(failures: int, refresh: float) -> float:
     return min(FIRST_RETRY * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), refresh) if failures else refresh
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
     """What an error says; one that nobody foresaw says what it is, too."""
     foreseen = isinstance(error, ProxyError | FetchError | OSError)
     return str(error) if foreseen and str(error) else f"{type(error).__name__}: {error}"
