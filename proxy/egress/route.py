@@ -164,10 +164,14 @@ class Route:
 
     # Who is at fault.
 
+    def fails(self, transport: Transport) -> bool:
+        """Whether no tunnel leads to an answer at present."""
+        return all(way.failing for way in self._ways[transport])
+
     def _culprit(self, transport: Transport) -> Culprit | None:
         """None while a tunnel works, or was not tried."""
         ways = self._ways[transport]
-        if not all(way.failing for way in ways):
+        if not self.fails(transport):
             return None
         if all(way.fault == "primary" or self._works_elsewhere(way) for way in ways):
             return "primary"

@@ -26,7 +26,7 @@ from proxy.settings import TsigKey
 RCODE_MASK = 15
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Subject:
     """A primary to be probed: the route to it, and what to ask for. `zone` is a name as written."""
 

@@ -5,6 +5,7 @@
 | that was silent once | at once: was it a lost packet? |
 | that was taken out | at the end of its rest: that is its trial |
 | that fails otherwise | after a growing pause |
+| through a tunnel by which another primary can't be reached | once: is it the tunnel? |
 | that other traffic uses | not at all |
 | of a primary that nodes ask | `interval` after the last signal |
 | of one that nobody asks, or the only one to it | `idle_interval` after the last signal |
@@ -15,8 +16,10 @@ Each pause is a fifth shorter or longer at random, so that a fleet of gateways d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from proxy.egress.pool.breaker import State
 from proxy.egress.pool.probe import Subject, probe
@@ -27,7 +30,8 @@ from proxy.values import Emit
 AT_ONCE = 16  # probes in flight; the others wait for their turn
 LONGEST_PROBE = 5.0  # seconds that a trial may take; a doubt is cleared in the time that a query would wait
 FIRST = 3.0  # seconds behind the start: by then the nodes have shown most of it
-LOOK = 1.0  # seconds between two looks at what is due
+LOOK = 1.0  # seconds between two looks at what is due, at most
+SHORTEST_LOOK = 0.1  # and at least
 SPREAD = 0.2  # of a pause, at random
 
 
@@ -41,6 +45,8 @@ class Prober:
         self._subjects: tuple[Subject, ...] = ()
         self._spread: dict[Way, float] = {}
         self._running: dict[Way, asyncio.Task[None]] = {}
+        self._urgent: set[Subject] = set()
+        self._next_look = 0.0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -50,9 +56,10 @@ class Prober:
             subject.route.probed, subject.route.doubted = False, _nothing
         self._subjects = tuple(each for each in subjects if each.route.rules.probes)
         for subject in self._subjects:
-            subject.route.probed, subject.route.doubted = True, self._wake.set
+            subject.route.probed, subject.route.doubted = True, partial(self._hurry, subject)
         ways = {way for subject in self._subjects for way in subject.route.ways}
         self._spread = {way: self._spread.get(way, self._draw()) for way in ways}
+        self._next_look = 0.0
         self._wake.set()
 
     def start(self) -> None:
@@ -87,19 +94,50 @@ class Prober:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            now, next_look = self._clock(), LOOK
-            for subject in self._subjects:
-                for way in subject.route.ways:
-                    if way in self._running or (way.transport == "udp" and not subject.primary.carries_udp):
-                        continue
-                    wait = self.due(subject, way, now) - now
-                    if wait <= 0 and len(self._running) < AT_ONCE:
-                        self._begin(subject, way, now)
-                    next_look = min(next_look, max(wait, 0.01))
-            try:
-                await asyncio.wait_for(self._wake.wait(), next_look)
-            except TimeoutError:
+            now = self._clock()
+            if now >= self._next_look:
+                first = min((self._look(subject, now) for subject in self._subjects), default=now + LOOK)
+                # All ways of many primaries are a long list: it is not gone through for each of them.
+                self._next_look = min(max(first, now + SHORTEST_LOOK), now + LOOK)
+            while self._urgent:
+                subject = self._urgent.pop()
+                self._look(subject, now)
+                self._seek_proof(subject, now)
+            # Not by wait_for: in Python 3.11 that loses a cancellation which comes together with the event.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self._next_look - self._clock())):
+                    await self._wake.wait()
+
+    def _look(self, subject: Subject, now: float) -> float:
+        """Begin the probes of one primary that are due; when the next one is."""
+        following = now + LOOK
+        for way in subject.route.ways:
+            if way in self._running or (way.transport == "udp" and not subject.primary.carries_udp):
                 continue
+            due = self.due(subject, way, now)
+            if due <= now and len(self._running) < AT_ONCE:
+                self._begin(subject, way, now)
+            following = min(following, due)
+        return following
+
+    def _seek_proof(self, subject: Subject, now: float) -> None:
+        """Where a primary can't be reached at all, look whether others can be, through the same tunnels.
+
+        Once for each time that a tunnel begins to fail: then it is known whose fault it is.
+        """
+        for way in subject.route.ways:
+            since = way.failing_since
+            if since is None or not subject.route.fails(way.transport):
+                continue
+            others = (
+                (each, other)
+                for each in self._subjects
+                for other in each.route.ways
+                if each is not subject and other.tunnel is way.tunnel and other.transport == way.transport
+            )
+            known = [(each, other) for each, other in others if not other.failing and other not in self._running]
+            if known and all(other.heard < since for _, other in known) and len(self._running) < AT_ONCE:
+                self._begin(*max(known, key=lambda pair: pair[1].heard), now)
 
     def _begin(self, subject: Subject, way: Way, now: float) -> None:
         limit = LONGEST_PROBE
@@ -110,7 +148,7 @@ class Prober:
         way.probes += 1
         self._spread[way] = self._draw()
         task = self._running[way] = asyncio.create_task(self._probe(subject, way, limit), name="probe")
-        task.add_done_callback(lambda _: self._done(way))
+        task.add_done_callback(lambda _: self._done(subject, way))
 
     async def _probe(self, subject: Subject, way: Way, limit: float) -> None:
         route = subject.route
@@ -122,8 +160,13 @@ class Prober:
             way.rcode = heard.rcode
             route.worked(way.tunnel, way.transport, heard.seconds)
 
-    def _done(self, way: Way) -> None:
+    def _done(self, subject: Subject, way: Way) -> None:
         del self._running[way]
+        self._hurry(subject)
+
+    def _hurry(self, subject: Subject) -> None:
+        """Something has changed there: look at once."""
+        self._urgent.add(subject)
         self._wake.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -13,10 +13,12 @@ import dns.tsigkeyring
 import msgspec
 import pytest
 
+from proxy.egress.pool.board import Board
 from proxy.egress.pool.probe import Subject, probe, soa_query
 from proxy.egress.pool.prober import FIRST, Prober
 from proxy.egress.pool.way import Way
 from proxy.egress.primary import PrimaryServer
+from proxy.egress.route import Route
 from proxy.egress.tunnels import make_tunnel
 from proxy.errors import ProxyError, TunnelError
 from proxy.settings import EgressSettings, Failover, TsigKey
@@ -184,3 +186,24 @@ async def test_a_reload_leaves_nothing_running() -> None:
         async with running(settings):
             await auntil(lambda: primary.asked_tcp and primary.asked_udp)
         assert [task for task in asyncio.all_tasks() if task.get_name() in {"probe", "prober"}] == []
+
+
+async def test_the_fault_of_a_dead_primary_is_found_through_the_tunnels_of_another() -> None:
+    """The other is asked by nobody, and its next probe is far away: it is asked because of the first."""
+    rules = Failover(interval=300, idle_interval=300, rest=0.05, longest_rest=0.1)
+    async with ScriptedPrimary(lambda query: []) as dead, ScriptedPrimary() as alive:
+        way = make_tunnel(tunnel("direct", "direct://"))
+        events, clock = Events(), asyncio.get_running_loop().time
+        board = Board()
+        made = [
+            Route(name, place.endpoint, [way], events, clock, rules=rules, board=board)
+            for name, place in (("dead", dead), ("alive", alive))
+        ]
+        prober = Prober(events, clock)
+        prober.configure([Subject(each, PrimaryServer(each.primary, each.target), "example.com") for each in made])
+        prober.start()
+        for _ in range(2):
+            made[0].failed(way, "tcp", SILENCE)
+        await auntil(lambda: [each for each in events.named("primary.failed") if each["fault"] == "primary"])
+        assert alive.asked_tcp
+        await prober.stop()
