@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 
 KEY_32 = base64.b64encode(bytes(range(32))).decode()
+USER_KEY = base64.b64encode(bytes(range(32, 64))).decode()
+HOP_KEY = base64.b64encode(bytes(range(64, 96))).decode()
 COOKIE_KEY = "e5e973e5a6b2a43f48e7dc849e37bfcf"
 OLD_COOKIE_KEY = "445536bcd2513298075a5d379663c962"
 
@@ -82,6 +84,15 @@ zones = ["example.com"]
 listen = "0.0.0.0:8388"
 key = "{KEY_32}"
 allow = ["203.0.113.0/24:53", "[2001:db8::/32]:853"]
+[[exit.users]]
+name = "berlin"
+key = "{USER_KEY}"
+allow = ["203.0.113.5/32:53"]
+bytes_per_second = 1_000_000
+[[exit.users]]
+name = "fra"
+key = "{HOP_KEY}"
+relay = "198.51.100.7:8388"
 
 [admin]
 address = "127.0.0.1:8053"
@@ -92,5 +103,5 @@ format = "json"
 level = "warning"
 """
 
-PLANTED = (KEY_32, COOKIE_KEY, OLD_COOKIE_KEY, "planted-user", "planted-password", "planted-token")
+PLANTED = (KEY_32, USER_KEY, HOP_KEY, COOKIE_KEY, OLD_COOKIE_KEY, "planted-user", "planted-password", "planted-token")
 """Secrets of FULL: none of them may ever be shown."""

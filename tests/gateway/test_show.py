@@ -72,3 +72,23 @@ def test_tunnels_show_failures_and_markup_of_others_stays_text() -> None:
 
 def test_nothing_told_yet_shows_the_processes() -> None:
     assert "ingress-0" in shown(process(0, {}))
+
+
+def test_users_of_the_exit_have_a_table_of_their_own() -> None:
+    user = {
+        "name": "berlin",
+        "streams_open": 2,
+        "streams_total": 54321,
+        "associations_open": 1,
+        "bytes_in": 10,
+        "bytes_out": 20,
+        "rejects": {"user-rate": 3},
+    }
+    exit_ = {**user, "listen": "192.0.2.1:8388", "handshakes": 7, "rejects": {"replay": 1}, "users": [user]}
+    text = shown(process(0, {"tunnels": [], "forwarders": [], "exit": exit_}))
+    assert "handshakes" in text
+    assert "replay 1" in text
+    (line,) = (line for line in text.splitlines() if "berlin" in line)
+    assert "54,321" in line
+    assert "user-rate 3" in line
+    assert "berlin" not in shown(process(0, {"tunnels": [], "forwarders": [], "exit": {**exit_, "users": []}}))
