@@ -30,6 +30,7 @@ from proxy.settings import (
     TsigKey,
     Tunnel,
     TunnelList,
+    Whoami,
     Zone,
     ZoneNotify,
 )
@@ -106,6 +107,7 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "address": '"203.0.113.9"',
         "ca": '"ca.pem"',
     },
+    Whoami: {"address": '"192.0.2.53:53"', "name": '"whoami.example"'},
     TsigKey: {"name": '"customer-a"', "secret": '{ file = "customer-a.tsig" }'},
     Primary: {"name": '"customer-a"', "address": '"203.0.113.5:53"', "tunnels": '["fra"]', "tsig_key": '"customer-a"'},
     PrimaryTls: {

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import quote
 
 import asyncio_dgram
@@ -61,10 +62,14 @@ class Events:
 
 
 @asynccontextmanager
-async def running(settings: EgressSettings, events: Events | None = None) -> AsyncIterator[EgressService]:
+async def running(
+    settings: EgressSettings, events: Events | None = None, base: Path = Path()
+) -> AsyncIterator[EgressService]:
     """A service on sockets of its own. Whatever was thrown at it, nothing may have reached the loop as an exception."""
     sockets = open_egress_sockets(settings)
-    service = EgressService(settings=settings, sockets=sockets, emit=events if events is not None else Events())
+    service = EgressService(
+        settings=settings, sockets=sockets, emit=events if events is not None else Events(), base=base
+    )
     loop, mishaps = asyncio.get_running_loop(), list[dict[str, object]]()
     loop.set_exception_handler(lambda _, context: mishaps.append(context))
     await service.start()

@@ -19,13 +19,15 @@ from filters.lists import reading
 from filters.settings import FilterList
 from gateway.lab.servers.bind import Bind
 from gateway.lab.servers.roles import Primary as PrimaryRole
+from gateway.lab.servers.roles import ServerTls
 from proxy.egress.fetch.lists import ListFetcher, pause
 from proxy.egress.service import EgressService
 from proxy.egress.tunnel import Tunnel
-from proxy.settings import EgressSettings, Primary
+from proxy.settings import EgressSettings, Primary, PrimaryTls
 from proxy.values import Endpoint
 from tests.egress.ring import Events, exit_settings, fresh_endpoint, fresh_key, running, ss_url, tunnel
 from tests.support import tunnels
+from tests.support.certificates import Authority
 from tests.support.peers import auntil
 
 METHOD = "2022-blake3-aes-256-gcm"
@@ -183,6 +185,33 @@ async def test_a_response_policy_zone_is_transferred_from_bind_through_ss_server
             one.stop()
         names, prefixes, garbage, _, triggers, local = List.build(body, None, reading(wanted), 0)
         assert (names, prefixes, garbage, triggers, local) == (1, 1, 0, 0, 1)
+        assert not events.named("list.failed")
+
+
+async def test_a_response_policy_zone_comes_over_tls_from_a_primary_that_has_it(tmp_path: Path) -> None:
+    """BIND, which transfers over TLS alone."""
+    events, door, shown = Events(), fresh_endpoint(), Authority(tmp_path).issue("ns.primary.example")
+    zones = {"rpz.example": RPZ.format(serial=1, name="bad.example")}
+    role = PrimaryRole(zones, tls=ServerTls(door, shown.file, shown.key))
+    tls = PrimaryTls(server_name="ns.primary.example", ca="authority.pem")
+    primaries = (Primary(name="p", address=door, tunnels=("t",), tls=tls),)
+    wanted = FilterList(name="rpz", primary="p", zone="rpz.example", format="rpz")
+    key, far = fresh_key(METHOD), fresh_endpoint()
+    settings = EgressSettings(
+        tunnels=(tunnel("t", ss_url(METHOD, key, far)),),
+        primaries=primaries,
+        exit=exit_settings(METHOD, key, [door], far),
+    )
+    with Bind(role, tmp_path / "bind"):
+        async with running(settings, base=tmp_path) as service:
+            one = fetcher(tmp_path, service, events)
+            one.configure([wanted], primaries)
+            body = tmp_path / "rpz.body"
+            await auntil(body.exists, what="the zone")
+            one.stop()
+            (status,) = service.status().tls
+            assert (status.handshakes, status.failures) == (1, {})
+        assert List.build(body, None, reading(wanted), 0)[0] == 1
         assert not events.named("list.failed")
 
 

@@ -36,6 +36,7 @@ class ServerEnd:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.got = bytearray()
+        self.ended = False  # the client has said that nothing more comes
         self.error: ssl.SSLError | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -43,8 +44,9 @@ class ServerEnd:
         self._incoming.write(data)
         try:
             self.tls.do_handshake()
-            while True:
-                self.got += self.tls.read(65536)
+            while piece := self.tls.read(65536):
+                self.got += piece
+            self.ended = True
         except ssl.SSLWantReadError:
             pass  # all that came was read
         except ssl.SSLError as error:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from gateway.lab.servers.bind import Bind
@@ -78,15 +80,23 @@ def test_zones_come_over_tls_record_by_record(software: type[NameServer], signed
 
 
 def test_bind_serves_only_those_with_a_certificate_of_its_authority(tmp_path: Path) -> None:
+    """And a renewed certificate is taken by a reload without a change in the settings, a bad one not."""
     authority, forwarder = Authority(tmp_path / "ca"), loopback()
-    authority.issue("gateway.example")
+    ours = authority.issue("gateway.example")
     with ExitStack() as stack:
         server, door = stack.enter_context(primary(Bind, tmp_path, authority, None, clients=True))
         tls = 'certificate = "ca/gateway.example.pem"\nkey = "ca/gateway.example.key"'
         one = stack.enter_context(gateway(tmp_path, door, forwarder, tls))
         check_nodes_follow(stack, tmp_path, server, forwarder, None)
-        left = one.total("zonegate_primary_tls_certificate_seconds", primary="p")
-        assert 0 < left <= 3600
+        left = "zonegate_primary_tls_certificate_seconds"
+        assert 0 < one.total(left, primary="p") <= 3600
+        authority.issue("gateway.example", lasts=timedelta(hours=2))
+        assert httpx.post(f"http://{one.child.admin}/reload", timeout=30).json()["ok"]
+        until(lambda: one.total(left, primary="p") > 3600, what="the new certificate")
+        ours.key.write_text("-----BEGIN PRIVATE KEY-----\n")
+        refused = httpx.post(f"http://{one.child.admin}/reload", timeout=30)
+        assert "primaries[0].tls.key" in refused.text
+        assert one.total(left, primary="p") > 3600
         assert one.total("zonegate_primary_tls_failures_total") == 0
 
 
