@@ -168,6 +168,12 @@ class Route:
         """Whether no tunnel leads to an answer at present."""
         return all(way.failing for way in self._ways[transport])
 
+    def review(self) -> None:
+        """Look again, because other primaries may have answered."""
+        for transport in self._ways:
+            if self._culprits[transport] is not None:
+                self._tell_primary(transport, self._clock())
+
     def _culprit(self, transport: Transport) -> Culprit | None:
         """None while a tunnel works, or was not tried."""
         ways = self._ways[transport]

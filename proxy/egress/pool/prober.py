@@ -46,6 +46,7 @@ class Prober:
         self._spread: dict[Way, float] = {}
         self._running: dict[Way, asyncio.Task[None]] = {}
         self._urgent: set[Subject] = set()
+        self._unjudged: set[Subject] = set()  # for which probes of others may be proof
         self._next_look = 0.0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -136,7 +137,8 @@ class Prober:
                 if each is not subject and other.tunnel is way.tunnel and other.transport == way.transport
             )
             known = [(each, other) for each, other in others if not other.failing and other not in self._running]
-            if known and all(other.heard < since for _, other in known) and len(self._running) < AT_ONCE:
+            if known and all(other.heard <= since for _, other in known) and len(self._running) < AT_ONCE:
+                self._unjudged.add(subject)
                 self._begin(*max(known, key=lambda pair: pair[1].heard), now)
 
     def _begin(self, subject: Subject, way: Way, now: float) -> None:
@@ -162,6 +164,10 @@ class Prober:
 
     def _done(self, subject: Subject, way: Way) -> None:
         del self._running[way]
+        for each in self._unjudged:
+            each.route.review()
+        if not self._running:
+            self._unjudged.clear()
         self._hurry(subject)
 
     def _hurry(self, subject: Subject) -> None:
