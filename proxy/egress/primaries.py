@@ -9,7 +9,7 @@ from pathlib import Path
 from proxy.egress.primary import PrimaryServer
 from proxy.egress.status import PrimaryTlsStatus
 from proxy.egress.tls.counters import TlsCounters
-from proxy.egress.tls.primaries import LoadedTls, load_tls
+from proxy.egress.tls.primaries import LoadedTls, UnusableTls, load_tls
 from proxy.settings import Primary
 from proxy.values import Emit
 
@@ -22,6 +22,10 @@ class CompiledPrimaries:
     tls: Mapping[str, LoadedTls]
 
 
+_NONE = CompiledPrimaries({}, {})
+"""Before the first time."""
+
+
 class Primaries:
     """Those in use. `base` is the directory that paths in the settings are relative to."""
 
@@ -29,18 +33,26 @@ class Primaries:
         self._base = base
         self._emit = emit
         self._counters: dict[str, TlsCounters] = {}
-        self._used = CompiledPrimaries({}, {})
+        self._used = _NONE
 
     def compile(self, primaries: Iterable[Primary]) -> CompiledPrimaries:
         """Read their files; nothing in use changes.
 
+        The first time, files that can't be used make their primary unusable and no more: they were good when the
+        gateway took them, and a process that comes up again serves the others.
+
         Raises:
-            ValueError: files that can't be used.
+            ValueError: files that can't be used, any other time.
         """
         servers, loaded = {}, {}
         for primary in primaries:
             counters = self._counters.setdefault(primary.name, TlsCounters(primary.name))
-            tls = load_tls(primary, self._base, counters, self._emit, self._used.tls.get(primary.name))
+            try:
+                tls = load_tls(primary, self._base, counters, self._emit, self._used.tls.get(primary.name))
+            except ValueError as error:
+                if self._used is not _NONE:
+                    raise
+                tls = LoadedTls(UnusableTls(primary.name, str(error), counters, self._emit), None, None)
             servers[primary.name] = PrimaryServer(primary.name, primary.address, tls.client if tls else None)
             if tls is not None:
                 loaded[primary.name] = tls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from proxy.egress.tls.client import TlsClient
+from proxy.egress.tls.client import TlsOpener
 from proxy.egress.tunnel import Tunnel
 from proxy.values import Endpoint
 
@@ -16,7 +16,7 @@ class PrimaryServer:
 
     name: str
     address: Endpoint
-    tls: TlsClient | None = None
+    tls: TlsOpener | None = None
 
     @property
     def carries_udp(self) -> bool:
@@ -27,7 +27,7 @@ class PrimaryServer:
         """Open a stream that carries DNS messages with their lengths in front, `first` among them.
 
         Raises:
-            ProxyError: as `Tunnel.open_stream`, and with TLS as `TlsClient.open`.
+            ProxyError: as `Tunnel.open_stream`, and with TLS as `TlsOpener.open`.
         """
         if self.tls is not None:
             return await self.tls.open(tunnel, self.address, protocol, first)

@@ -79,8 +79,8 @@ class EgressService:
         """Begin to serve.
 
         Raises:
-            ValueError: settings that do not fit together, a bad tunnel URL or key, TLS files that can't be used, or a
-                socket that was not handed down; the text shows no secret.
+            ValueError: settings that do not fit together, a bad tunnel URL or key, or a socket that was not
+                handed down; the text shows no secret.
         """
         async with self._changing:
             await self._apply(self._compile(self._settings, self._sockets))
@@ -95,7 +95,7 @@ class EgressService:
         unless it is the same. Forwarders and an exit without a place in the new settings take nothing new.
 
         Raises:
-            ValueError: as `start`; nothing has changed then, and new sockets are closed.
+            ValueError: as `start`, or TLS files that can't be used; nothing has changed, and new sockets are closed.
         """
         async with self._changing:
             kept = {each.key: self._sockets.get(each.key, each) for each in sockets}

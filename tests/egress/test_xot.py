@@ -341,6 +341,26 @@ async def test_a_certificate_that_is_renewed_is_taken_by_a_reload_and_a_bad_one_
             assert await ask_tcp(forwarder, SOA) == soa_answer(SOA)
 
 
+async def test_files_gone_bad_while_the_process_was_away_cost_their_primary_only(tmp_path: Path) -> None:
+    authority, events = Authority(tmp_path), Events()
+    async with primary(server_context(authority.issue(NAME))) as place:
+        good = forwarder_settings([tunnel("t", "direct://")], place)
+        settings = with_tls(good, trusting(authority))
+        text = authority.file.read_bytes()
+        authority.file.unlink()
+        async with running(settings, events) as near:
+            (told,) = events.named("primary.tls-failed")
+            assert told["reason"] == "tls-files"
+            assert str(authority.file) in str(told["error"])
+            async with connection(settings.forwarders[0].listen) as (reader, writer):
+                writer.write(frame(SOA))
+                assert await until_closed(reader) == b""
+            assert near.status().tls[0].failures == {"tls-files": 1}
+            authority.file.write_bytes(text)
+            await near.reload(settings, near.sockets)
+            assert await ask_tcp(settings.forwarders[0].listen, SOA) == soa_answer(SOA)
+
+
 async def test_a_node_that_leaves_leaves_nothing_open(tmp_path: Path) -> None:
     authority, open_there = Authority(tmp_path), [0]
 

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from proxy.egress.tls.counters import TlsCounters
 from proxy.egress.tls.engine import TlsEngine, Wanted
@@ -21,6 +22,19 @@ from proxy.errors import ProxyError
 from proxy.values import Emit, Endpoint
 
 TICKETS = 8  # kept; more connections at a time than that are rare, and a handshake is no disaster
+
+
+class TlsOpener(Protocol):
+    """What opens streams with TLS on them; see `TlsClient.open`."""
+
+    async def open(
+        self, tunnel: Tunnel, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b""
+    ) -> asyncio.Transport:
+        """Open a stream to `target`.
+
+        Raises:
+            ProxyError: it can't be had.
+        """
 
 
 class TlsClient:

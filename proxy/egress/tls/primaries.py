@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ssl
 from dataclasses import dataclass
@@ -11,21 +12,43 @@ from certs.authorities import load_authorities
 from certs.contexts import Identity, client_context, load_identity
 from certs.errors import CertError
 from certs.files import read_pem
-from proxy.egress.tls.client import TlsClient
+from proxy.egress.tls.client import TlsClient, TlsOpener
 from proxy.egress.tls.counters import TlsCounters
 from proxy.egress.tls.engine import Wanted
+from proxy.egress.tunnel import Tunnel
+from proxy.errors import PrimaryError
 from proxy.settings import Primary, PrimaryTls
 from proxy.settings.primary_tls import SYSTEM
-from proxy.values import Emit
+from proxy.values import Emit, Endpoint
 
 ALPN = "dot"  # RFC 7858 section 3.2, RFC 9103 section 7.1
+
+
+class UnusableTls:
+    """Stands where files can't be used: every attempt fails with the reason, and nothing goes there without TLS."""
+
+    def __init__(self, name: str, why: str, counters: TlsCounters, emit: Emit) -> None:
+        """Says so at once."""
+        self._why = why
+        self._counters = counters
+        emit("primary.tls-failed", {"primary": name, "reason": "tls-files", "error": why})
+
+    async def open(
+        self, tunnel: Tunnel, target: Endpoint, protocol: asyncio.Protocol, first: bytes = b""
+    ) -> asyncio.Transport:
+        """Raises:
+        PrimaryError: "tls-files"; mend them, and reload.
+        """
+        error = PrimaryError(self._why, "tls-files")
+        self._counters.failed(error)
+        raise error
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedTls:
     """A client, when our own certificate expires, and what all was made of; None for what nobody can compare."""
 
-    client: TlsClient
+    client: TlsOpener
     expires: float | None
     made_of: tuple[PrimaryTls, tuple[str, ...]] | None
 
