@@ -170,10 +170,10 @@ class Course:
         while True:
             self._news.clear()
             serial = await self._ask()
-            if self._round is not current:
-                return False
             if current.is_done(serial, before):
                 return True
+            if self._round is not current:
+                return False
             rest = until - loop.time()
             if rest <= 0:
                 return False
