@@ -11,7 +11,18 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from filters.settings import FilterSettings
-from proxy.settings import EgressSettings, Exit, Forwarder, IngressSettings, Primary, TsigKey, Tunnel, TunnelList, Zone
+from proxy.settings import (
+    EgressSettings,
+    Exit,
+    Forwarder,
+    IngressSettings,
+    Primary,
+    Transfers,
+    TsigKey,
+    Tunnel,
+    TunnelList,
+    Zone,
+)
 from proxy.values import Endpoint, Secret
 
 
@@ -63,6 +74,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
     zones: tuple[Zone, ...] = ()
+    transfers: Transfers = Transfers()
     exit: Exit | None = None
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
@@ -81,6 +93,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             tsig_keys=self.tsig_keys,
             primaries=self.primaries,
             forwarders=self.forwarders,
+            transfers=self.transfers,
             exit=self.exit,
             lists=lists,
             zones=zones,

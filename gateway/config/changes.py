@@ -71,7 +71,7 @@ def _effective(old: GatewaySettings, new: GatewaySettings, transfers: bool) -> G
     admin = replace(new.admin, address=old.admin.address)
     effective = replace(new, state=old.state, ingress=ingress, filters=filters, admin=admin)
     if transfers != (new.egress is not None):
-        names = ("tunnels", "tunnel_lists", "tsig_keys", "primaries", "forwarders", "zones", "exit")
+        names = ("tunnels", "tunnel_lists", "tsig_keys", "primaries", "forwarders", "transfers", "zones", "exit")
         kept = {name: getattr(old, name) for name in names}
         effective = replace(effective, **kept)
     return effective

@@ -20,7 +20,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.lists.values import ListState
-from gateway.metrics.egress import exit_metrics, pools, primary_tls, transfer, tunnels
+from gateway.metrics.egress import exchanges, exit_metrics, pools, primary_tls, transfer, tunnels
 from gateway.metrics.families import Row, counter, gauge
 from gateway.metrics.notify import notify_accepted, notify_fanout
 from gateway.procfs import usage
@@ -115,7 +115,9 @@ class GatewayCollector(Collector):
             if process.role == "transfer" and process.body:
                 yield from tunnels(process.body.get("tunnels", ()))
                 yield from pools(process.body.get("routes", ()), process.body.get("exit_addresses", ()))
-                yield from transfer(process.body.get("forwarders", ()))
+                forwarders = process.body.get("forwarders", ())
+                yield from transfer(forwarders)
+                yield from exchanges(forwarders, process.body.get("primaries", ()))
                 yield from primary_tls(process.body.get("tls", ()))
                 yield from exit_metrics(process.body.get("exit"))
                 if process.body.get("notify") is not None:

@@ -149,6 +149,45 @@ def primary_tls(states: Rows) -> Iterator[Metric]:
     )
 
 
+def exchanges(forwarders: Rows, primaries: Rows) -> Iterator[Metric]:
+    """Of the queue, the guard, and the connections to primaries."""
+    label = ["forwarder", "primary"]
+    yield counter(
+        "transfer_verdicts",
+        "What the guard said of answers: accepted, or what was wrong.",
+        [*label, "kind", "reason"],
+        (
+            ([f["listen"], f["primary"], kind, reason], count)
+            for f in forwarders
+            for kind, reason, count in f["verdicts"]
+        ),
+    )
+    for name, field, text in (
+        ("turns", "turns", "Queries that had their turn in the queue."),
+        ("wait_seconds", "wait_seconds", "Time that they waited for it, all together."),
+    ):
+        rows = (([f["listen"], f["primary"], class_], value) for f in forwarders for class_, value in f[field].items())
+        yield counter(f"transfer_{name}", text, [*label, "class"], rows)
+    yield gauge(
+        "transfer_waiting",
+        "Queries that wait for their turn.",
+        ["primary", "class"],
+        (([p["name"], class_], count) for p in primaries for class_, count in p["waiting"].items()),
+    )
+    gauges = {
+        "running": ("transfers_running", "Transfers that run now."),
+        "primary_connections": ("connections_open", "Open TCP connections to the primary."),
+    }
+    for name, (field, text) in gauges.items():
+        yield gauge(f"transfer_{name}", text, ["primary"], (([p["name"]], p[field]) for p in primaries))
+    counters = {
+        "primary_connections_opened": ("connections_opened", "TCP connections to the primary."),
+        "primary_connections_reused": ("connections_reused", "Queries that went on a connection that was there."),
+    }
+    for name, (field, text) in counters.items():
+        yield counter(f"transfer_{name}", text, ["primary"], (([p["name"]], p[field]) for p in primaries))
+
+
 def exit_metrics(status: dict[str, Any] | None) -> Iterator[Metric]:
     """Of the far end of tunnels."""
     if status is None:

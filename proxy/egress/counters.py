@@ -57,6 +57,14 @@ class ForwarderCounters:
     waiting_udp: int = 0
     bytes_in: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind of answer and reason
+    turns: Counter[str] = field(default_factory=Counter)  # queries that had their turn, by class
+    wait_seconds: dict[str, float] = field(default_factory=lambda: {"soa": 0.0, "transfer": 0.0})
+
+    def waited(self, class_: str, seconds: float) -> None:
+        """A query of this class has its turn, after so long."""
+        self.turns[class_] += 1
+        self.wait_seconds[class_] += seconds
 
     def status(self, listen: str, primary: str) -> ForwarderStatus:
         """The numbers now."""
@@ -71,6 +79,9 @@ class ForwarderCounters:
             waiting_udp=self.waiting_udp,
             refused=dict(self.refused),
             bytes_in=self.bytes_in,
+            verdicts=tuple((kind, reason, count) for (kind, reason), count in self.verdicts.items()),
+            turns=dict(self.turns),
+            wait_seconds=dict(self.wait_seconds),
         )
 
 

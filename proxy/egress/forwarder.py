@@ -35,21 +35,23 @@ class Forwarder:
         self._server = await asyncio.get_running_loop().create_server(self._accept, sock=tcp, backlog=BACKLOG)
 
     def reload(self, plan: ForwarderPlan) -> None:
-        """New queries and connections follow this plan; what is open goes on as it began."""
+        """New queries follow this plan; what is under way goes on as it began."""
+        self._plan.connections.retire()
         self._plan = plan
         if self._datagrams is not None:
             self._datagrams.plan_changed()
 
     def stop_accepting(self) -> None:
-        """No new TCP connections, and none without a query. UDP goes on until `close`: it is soon answered."""
+        """No new TCP connections, and no new queries on the old. UDP goes on until `close`: it is soon answered."""
         if self._server is not None:
             self._server.close()
         for node in self._nodes:
-            node.close_unused()
+            node.finish()
 
     def retire(self) -> None:
         """Nothing new, on neither transport; open connections go on to their end."""
         self.stop_accepting()
+        self._plan.connections.retire()
         if self._datagrams is not None:
             self._datagrams.close()
 
@@ -67,6 +69,7 @@ class Forwarder:
     def close(self) -> None:
         """Stop at once."""
         self.stop_accepting()
+        self._plan.connections.close()
         for node in self._nodes:
             node.abort()
         if self._datagrams is not None:
@@ -95,4 +98,4 @@ class Forwarder:
         self._counters.connections_open = len(self._nodes)
 
     def _accept(self) -> asyncio.Protocol:
-        return NodeStream(self._plan, self._counters, self)
+        return NodeStream(lambda: self._plan, self._counters, self)

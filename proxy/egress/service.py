@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.exchanges.judge import Learned
+from proxy.egress.exchanges.shared import Shared
 from proxy.egress.exit import ExitServer
 from proxy.egress.exit_plan import ExitPlan, compile_exit
 from proxy.egress.forwarder import Forwarder
@@ -54,10 +56,14 @@ class EgressService:
         emit: Emit,
         base: Path = Path(),
         since: float | None = None,
+        learned: Callable[[Learned], None] | None = None,
     ) -> None:
         """On the loop; nothing happens before `start`. `sockets` are those of `open_egress_sockets(settings)`; paths
         in the settings are relative to `base`. `since` is the Unix time from which on nobody else served the sockets:
-        what came to the exit later is no replay of what another process took. Default: the call of `start`."""
+        what came to the exit later is no replay of what another process took. Default: the call of `start`.
+
+        `learned` is called with each transfer that was accepted, on the loop; it must not block.
+        """
         self._since = since
         self._settings = settings  # as they are written: with lists, not with their servers
         self._listed: dict[str, Listed] = {}
@@ -65,6 +71,7 @@ class EgressService:
         self._changing = asyncio.Lock()
         self._sockets = {each.key: each for each in sockets}
         self._emit = emit
+        self._shared = Shared(settings.transfers, emit, learned)
         self._counters: dict[str, TunnelCounters] = {}
         self._tunnels: Mapping[str, Made] = {}
         self._routes = Routes(emit, asyncio.get_running_loop().time)
@@ -154,6 +161,7 @@ class EgressService:
             forwarders=tuple(forwarder.status() for forwarder in self._forwarders.values()),
             routes=self._routes.status(),
             exit_addresses=self._exit_checks.status(),
+            primaries=self._shared.status(self._settings.primaries),
             exit=self._exit.status() if self._exit is not None else None,
             tls=self._primaries.status(),
         )
@@ -193,7 +201,8 @@ class EgressService:
         routes = self._routes.make(settings, by_name)
         primaries = self._primaries.compile(settings.primaries)
         forwarders = {
-            each.listen: compile_forwarder(each, settings, routes, primaries.servers) for each in settings.forwarders
+            each.listen: compile_forwarder(each, settings, routes, primaries.servers, self._shared)
+            for each in settings.forwarders
         }
         before = self._exit.plan if self._exit is not None else None
         way_in = compile_exit(settings.exit, before, self._since) if settings.exit is not None else None
@@ -206,6 +215,7 @@ class EgressService:
         self._primaries.take(compiled.primaries)
         self._exit_checks.configure((made.settings, made.tunnel) for made in compiled.tunnels.values())
         self._prober.configure(subjects(compiled.settings, compiled.forwarders.values()))
+        self._shared.configure(compiled.settings.transfers, compiled.settings.primaries)
         self._retired = [server for server in self._retired if server.busy]
         for listen in self._forwarders.keys() - compiled.forwarders.keys():
             self._retire(self._forwarders.pop(listen))

@@ -70,6 +70,20 @@ class ForwarderStatus(Struct, frozen=True, kw_only=True):
     waiting_udp: int
     refused: dict[str, int]  # by reason: what was not passed, and what failed
     bytes_in: int  # answers over TCP
+    verdicts: tuple[tuple[str, str, int], ...]  # of the guard: kind of answer, reason, how many
+    turns: dict[str, int]  # queries that had their turn in the queue, by class
+    wait_seconds: dict[str, float]  # that they waited for it, all together, by class
+
+
+class PrimaryStatus(Struct, frozen=True, kw_only=True):
+    """One primary, through all forwarders that lead to it."""
+
+    name: str
+    connections_open: int
+    connections_opened: int
+    connections_reused: int  # queries that went on a connection that was there
+    transfers_running: int
+    waiting: dict[str, int]  # for their turn, by class
 
 
 class ExitUserStatus(Struct, frozen=True, kw_only=True):
@@ -124,5 +138,6 @@ class EgressStatus(Struct, frozen=True, kw_only=True):
     forwarders: tuple[ForwarderStatus, ...]
     routes: tuple[RouteStatus, ...] = ()
     exit_addresses: tuple[ExitAddressStatus, ...] = ()
+    primaries: tuple[PrimaryStatus, ...] = ()
     exit: ExitStatus | None
     tls: tuple[PrimaryTlsStatus, ...] = ()

@@ -22,6 +22,8 @@ from dns.rdatatype import RdataType
 from proxy.errors import ProtocolError
 
 HEADER_SIZE = 12
+PLAIN_UDP_SIZE = 512  # without EDNS (RFC 1035 §4.2.1)
+TC = 0x0200
 TYPES = frozenset((RdataType.SOA, RdataType.AXFR, RdataType.IXFR))
 _EMPTY_OPT = (
     b"\0" + RdataType.OPT.to_bytes(2) + (1232).to_bytes(2) + bytes(6)
@@ -132,22 +134,25 @@ def error_reply(message: bytes, question: Question, rcode: Rcode) -> bytes:
 
     It has EDNS where the query has it (RFC 6891 §6.1.1).
     """
-    opt = _EMPTY_OPT if _has_edns(message) else b""
-    flags = 0x8000 | question.opcode << 11 | (message[2] & 1) << 8 | rcode
+    return _reply(message, question, rcode)
+
+
+def truncated_reply(message: bytes, question: Question) -> bytes:
+    """An answer that says no more than "ask over TCP": TC is set, and no record is in it (RFC 2181 §9)."""
+    return _reply(message, question, TC)
+
+
+def _reply(message: bytes, question: Question, low_flags: int) -> bytes:
+    opt = _EMPTY_OPT if udp_size(message) is not None else b""
+    flags = 0x8000 | question.opcode << 11 | (message[2] & 1) << 8 | low_flags
     counts = b"\0\1\0\0\0\0" + (b"\0\1" if opt else b"\0\0")
     return question.id.to_bytes(2) + flags.to_bytes(2) + counts + question.wire + opt
 
 
-def truncated_reply(message: bytes, question: Question) -> bytes:
-    """The answer that sends a node to TCP: TC, and no records (RFC 2181 section 9)."""
-    reply = bytearray(error_reply(message, question, Rcode.NOERROR))
-    reply[2] |= 2
-    return bytes(reply)
-
-
-def _has_edns(message: bytes) -> bool:
+def udp_size(message: bytes) -> int | None:
+    """The largest datagram that whoever sent this query takes, by its EDNS (RFC 6891 §6.2.3); None: it has none."""
     try:
         parsed = dns.message.from_wire(message, keyring=False, ignore_trailing=True)
-    except (dns.exception.DNSException, ValueError):  # a broken rest of the message: answered without EDNS
-        return False
-    return parsed.edns >= 0
+    except (dns.exception.DNSException, ValueError):  # a broken rest of the message: taken as without EDNS
+        return None
+    return max(parsed.payload, PLAIN_UDP_SIZE) if parsed.edns >= 0 else None

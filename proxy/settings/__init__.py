@@ -1,5 +1,5 @@
 """Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[tunnel_lists]]`, `[[tsig_keys]]`, `[[primaries]]`,
-`[[forwarders]]`, `[[zones]]`, `[exit]`.
+`[[forwarders]]`, `[transfers]`, `[[zones]]`, `[exit]`.
 
 The classes are the schema: `gateway.config` reads the TOML by their fields, bounds and descriptions. Times are in
 seconds.
@@ -13,10 +13,11 @@ from proxy.settings.forwarders import Forwarder
 from proxy.settings.ingress import Backend, Grant, Health, IngressSettings, Listener, UdpSettings
 from proxy.settings.keys import TsigAlgorithm, TsigKey
 from proxy.settings.overload import OverloadSettings
-from proxy.settings.primaries import Primary
+from proxy.settings.primaries import Limits, Primary
 from proxy.settings.primary_tls import PrimaryTls
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
 from proxy.settings.tcp import TcpOverload, TcpSettings
+from proxy.settings.transfers import Transfers
 from proxy.settings.tunnel_lists import TunnelList
 from proxy.settings.tunnels import Tunnel
 from proxy.settings.whoami import Whoami
@@ -33,6 +34,7 @@ __all__ = [
     "Grant",
     "Health",
     "IngressSettings",
+    "Limits",
     "Listener",
     "Name",
     "NotifySettings",
@@ -47,6 +49,7 @@ __all__ = [
     "StreamsIn",
     "TcpOverload",
     "TcpSettings",
+    "Transfers",
     "TsigAlgorithm",
     "TsigKey",
     "Tunnel",

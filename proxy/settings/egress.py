@@ -9,6 +9,7 @@ from proxy.settings.forwarders import Forwarder
 from proxy.settings.ingress import Backend
 from proxy.settings.keys import TsigKey
 from proxy.settings.primaries import Primary
+from proxy.settings.transfers import Transfers
 from proxy.settings.tunnel_lists import TunnelList
 from proxy.settings.tunnels import Tunnel
 from proxy.settings.zones import Zone
@@ -22,6 +23,7 @@ class EgressSettings(Settings, frozen=True, kw_only=True):
     tsig_keys: tuple[TsigKey, ...] = ()
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
+    transfers: Transfers = Transfers()
     exit: Exit | None = None
     lists: tuple[FilterList, ...] = ()
     zones: tuple[Zone, ...] = ()

@@ -104,12 +104,23 @@ def exit_settings(method: str, key: str, allow: Sequence[Endpoint], listen: Endp
 
 
 def forwarder_settings(
-    tunnels: Sequence[Tunnel], primary: Endpoint, listen: Endpoint | None = None, **more: object
+    tunnels: Sequence[Tunnel],
+    primary: Endpoint,
+    listen: Endpoint | None = None,
+    primary_more: Mapping[str, object] | None = None,
+    **more: object,
 ) -> EgressSettings:
-    """One forwarder to one primary, through these tunnels in this order."""
+    """One forwarder to one primary, through these tunnels in this order; more keys of the primary and the forwarder."""
     return EgressSettings(
         tunnels=tuple(tunnels),
-        primaries=(Primary(name="primary", address=primary, tunnels=tuple(each.name for each in tunnels)),),
+        primaries=(
+            Primary(
+                name="primary",
+                address=primary,
+                tunnels=tuple(each.name for each in tunnels),
+                **(primary_more or {}),  # type: ignore[arg-type]  # by name
+            ),
+        ),
         forwarders=(Forwarder(listen=listen or fresh_endpoint(), primary="primary", **more),),  # type: ignore[arg-type]  # by name
     )
 

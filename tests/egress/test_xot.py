@@ -14,6 +14,7 @@ import dns.flags
 import dns.message
 import msgspec
 import pytest
+from dns.rcode import Rcode
 
 from proxy.egress.status import PrimaryTlsStatus
 from proxy.protocol.dns_frames import FrameReader, frame
@@ -28,11 +29,12 @@ from tests.egress.ring import (
     forwarder_settings,
     fresh_endpoint,
     fresh_key,
+    read_message,
     running,
     ss_url,
     tunnel,
 )
-from tests.egress.scripted_primary import soa_answer
+from tests.egress.scripted_primary import axfr_answer, soa_answer
 from tests.egress.tls_peer import server_context
 from tests.support.certificates import Authority
 from tests.support.peers import auntil
@@ -41,7 +43,7 @@ METHOD = "2022-blake3-aes-128-gcm"
 NAME = "ns.primary.example"
 SOA = dns.message.make_query("example.com", "SOA").to_wire()
 AXFR = dns.message.make_query("example.com", "AXFR").to_wire()
-MESSAGES = [AXFR[:12] + bytes([number]) * 16_000 for number in range(128)]  # two megabytes
+MESSAGES = axfr_answer(AXFR, records=36_000, per_message=600)  # a megabyte
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -136,13 +138,13 @@ async def relay(behind: Endpoint, kept: int = 1 << 30) -> AsyncIterator[tuple[En
         yield place, forth, back
 
 
-async def until_closed(reader: asyncio.StreamReader) -> bytes:
-    """All that comes before the end, of whatever kind that is."""
-    got = bytearray()
-    with contextlib.suppress(ConnectionResetError):
-        while data := await reader.read(65536):
-            got += data
-    return bytes(got)
+async def until_over(reader: asyncio.StreamReader) -> bytes:
+    """What a node gets of an answer before its connection ends, or before it is told that there is none."""
+    got = b""
+    with contextlib.suppress(ConnectionResetError, asyncio.IncompleteReadError):
+        while dns.message.from_wire(message := await read_message(reader)).rcode() != Rcode.SERVFAIL:
+            got += frame(message)
+    return got
 
 
 async def test_queries_and_a_transfer_pass_and_tickets_make_the_next_handshakes_short(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ async def test_queries_and_a_transfer_pass_and_tickets_make_the_next_handshakes_
         assert seen.handshakes >= 1
         assert seen.resumed == seen.handshakes - 1
         assert (seen.failures, seen.expires_in) == ({}, None)
-        assert events.seen == []
+        assert {name for name, _ in events.seen} == {"transfer.accepted"}
 
 
 async def test_a_udp_query_never_leaves_in_the_clear(tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ async def test_the_exit_sees_nothing_of_a_query_or_an_answer(tmp_path: Path) -> 
     ):
         assert await ask_tcp(forwarder, SOA) == soa_answer(SOA)
         assert await ask_tcp(forwarder, AXFR, answers=len(MESSAGES)) == MESSAGES
-        assert len(back) > 2_000_000
+        assert len(back) > 500_000
         assert b"\x07example\x03com" not in forth + back
         assert MESSAGES[5][100:200] not in back
 
@@ -223,7 +225,7 @@ async def test_a_primary_that_wants_a_certificate_and_gets_none_is_named(tmp_pat
         connection(forwarder) as (reader, writer),
     ):
         writer.write(frame(SOA))
-        assert await until_closed(reader) == b""
+        assert await until_over(reader) == b""
         # Python's server closes without sending the alert that it has, and so does BIND.
         assert status().failures == {"tls-closed": 1}
         assert "wants a certificate" in str(status().last_error)
@@ -269,7 +271,7 @@ async def test_what_is_no_tls_is_named_and_the_node_gets_no_byte(tmp_path: Path,
         connection(forwarder) as (reader, writer),
     ):
         writer.write(frame(SOA))
-        assert await until_closed(reader) == b""
+        assert await until_over(reader) == b""
         assert status().failures.keys() == {reason}
         assert events.named("primary.tls-failed")[0]["reason"] == reason
 
@@ -282,7 +284,7 @@ async def test_a_primary_that_does_not_hold_is_told_once_and_when_it_holds_again
         for _ in range(2):
             async with connection(forwarder) as (reader, writer):
                 writer.write(frame(SOA))
-                assert await until_closed(reader) == b""
+                assert await until_over(reader) == b""
         assert status().failures == {"tls-wrong-name": 2}
         shown.load_cert_chain(good.file, good.key)
         assert await ask_tcp(forwarder, SOA) == soa_answer(SOA)
@@ -304,7 +306,7 @@ async def test_a_stream_cut_without_a_word_of_tls_is_no_whole_transfer(tmp_path:
         connection(forwarder) as (reader, writer),
     ):
         writer.write(frame(AXFR))
-        got = await until_closed(reader)
+        got = await until_over(reader)
         assert len(got) < kept
         assert b"".join(map(frame, MESSAGES)).startswith(got)
         assert status().failures.keys() <= {"cut", "tls-closed", "tls-handshake-cut"}

@@ -91,6 +91,19 @@ TRANSFER = {
             "waiting_udp": 6,
             "refused": {"not-allowed": 7},
             "bytes_in": 8,
+            "verdicts": [["axfr", "accepted", 3]],
+            "turns": {"soa": 9, "transfer": 3},
+            "wait_seconds": {"soa": 0.5, "transfer": 1.5},
+        }
+    ],
+    "primaries": [
+        {
+            "name": "p",
+            "connections_open": 1,
+            "connections_opened": 2,
+            "connections_reused": 3,
+            "transfers_running": 4,
+            "waiting": {"soa": 5, "transfer": 6},
         }
     ],
     "tls": [

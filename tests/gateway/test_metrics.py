@@ -63,6 +63,12 @@ def test_every_room_is_there_with_its_labels() -> None:
         ("zonegate_transfer_notify_lag_seconds_bucket", (("backend", "ns-a"), ("le", "0.005"))): 0,
         ("zonegate_transfer_notify_lag_seconds_bucket", (("backend", "ns-a"), ("le", "0.02"))): 3,
         ("zonegate_transfer_notify_lag_seconds_count", (("backend", "ns-a"),)): 3,
+        (
+            "zonegate_transfer_verdicts_total",
+            (("forwarder", "127.0.0.1:5301"), ("kind", "axfr"), ("primary", "p"), ("reason", "accepted")),
+        ): 3,
+        ("zonegate_transfer_waiting", (("class", "transfer"), ("primary", "p"))): 6,
+        ("zonegate_transfer_primary_connections_reused_total", (("primary", "p"),)): 3,
         ("zonegate_exit_streams_opened_total", ()): 2,
         ("zonegate_exit_rejects_total", (("reason", "replay"),)): 9,
         ("zonegate_event_total", (("event", "gateway.ready"),)): 1,

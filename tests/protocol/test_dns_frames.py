@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.protocol.dns_frames import FrameMarks, FrameReader, frame
+from proxy.protocol.dns_frames import FrameReader, frame
 from tests.protocol.strategies import cut, marks
 
 messages = st.lists(st.binary(max_size=60), max_size=8)
@@ -16,20 +16,3 @@ def test_messages_do_not_depend_on_the_cuts(wanted: list[bytes], places: list[fl
     reader = FrameReader()
     wire = b"".join(map(frame, wanted)) + begun
     assert [message for piece in cut(wire, places) for message in reader.feed(piece)] == wanted
-
-
-@given(messages, marks, st.integers(0, 40))
-def test_marks_follow_the_boundaries(sent: list[bytes], places: list[float], missing: int) -> None:
-    wire = b"".join(map(frame, sent))
-    wire = wire[: max(0, len(wire) - missing)]
-    boundaries, at = {0}, 0
-    for message in sent:
-        at += len(frame(message))
-        boundaries.add(at)
-    follower, passed = FrameMarks(), 0
-    for piece in cut(wire, places):
-        offset = follower.feed(piece)
-        inside = [mark - passed for mark in boundaries if passed < mark <= passed + len(piece)]
-        assert offset == max(inside, default=0)
-        passed += len(piece)
-        assert follower.between == (passed in boundaries)
