@@ -863,7 +863,9 @@ class Answers:
         and question is only counted: it may be forged."""
 
     def tick(self, now: float) -> list[Piece]:
-        """Verdicts on queries that take too long or bring too little. To be called about once a second."""
+        """Verdicts on queries that take too long or bring too little. To be called about once a second: between two
+        calls of this object at most ten seconds count, so that a clock that is set, or a machine that slept, rejects
+        nothing."""
 
     def finish(self) -> list[Piece]:
         """The connection ended: every open query gets the verdict "cut"."""

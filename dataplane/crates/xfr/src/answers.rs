@@ -15,7 +15,7 @@ use wire::HEADER_LEN;
 
 use crate::exchange::Exchange;
 use crate::limits::Limits;
-use crate::pace::Pace;
+use crate::pace::{Clock, Pace};
 use crate::query::{Query, Unreadable};
 use crate::reason::{Fault, Reason, Wrong};
 use crate::tsig::Keys;
@@ -30,6 +30,13 @@ pub struct Piece {
     pub verdict: Option<Box<Verdict>>,
 }
 
+/// A moment by the clock on the wall, for signatures, and by the one that goes forward only, for limits.
+#[derive(Clone, Copy)]
+struct Moment {
+    now: f64,
+    at: f64,
+}
+
 /// The queries of one connection, or of one datagram socket.
 pub struct Answers {
     limits: Arc<Limits>,
@@ -39,6 +46,7 @@ pub struct Answers {
     discarded: BTreeSet<u16>,
     partial: Vec<u8>,
     record: Record,
+    clock: Clock,
     pace: Pace,
     faults: [u64; Fault::COUNT],
 }
@@ -53,6 +61,7 @@ impl Answers {
             discarded: BTreeSet::new(),
             partial: Vec::new(),
             record: Record::default(),
+            clock: Clock::default(),
             pace: Pace::default(),
             faults: [0; Fault::COUNT],
         }
@@ -68,17 +77,19 @@ impl Answers {
         if self.open.contains_key(&id) || self.discarded.contains(&id) {
             return Err(Unreadable("its ID is in use on this connection"));
         }
+        let at = self.clock.read(now);
         if self.open.is_empty() {
-            self.pace.begin(now);
+            self.pace.begin(at);
         }
-        self.open.insert(id, Exchange::new(query, &self.limits, &self.keys, now));
+        self.open.insert(id, Exchange::new(query, &self.limits, &self.keys, at));
         Ok(id)
     }
 
     /// Bytes that came over TCP.
     pub fn feed(&mut self, mut data: &[u8], now: f64) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        self.pace.hear(data.len(), now);
+        let moment = self.look(now);
+        self.pace.hear(data.len(), moment.at);
         while !self.partial.is_empty() && !data.is_empty() {
             let due = match self.partial.as_slice() {
                 [_] => 2,
@@ -89,13 +100,13 @@ impl Answers {
             data = rest;
             if framed_length(&self.partial) == Some(self.partial.len()) {
                 let mut framed = std::mem::take(&mut self.partial);
-                self.message(&framed, now, false, &mut pieces);
+                self.message(&framed, moment, false, &mut pieces);
                 framed.clear();
                 self.partial = framed;
             }
         }
         while let Some((framed, rest)) = framed_length(data).and_then(|length| data.split_at_checked(length)) {
-            self.message(framed, now, false, &mut pieces);
+            self.message(framed, moment, false, &mut pieces);
             data = rest;
         }
         self.partial.extend_from_slice(data);
@@ -105,26 +116,29 @@ impl Answers {
     /// One datagram. In the piece it has a length prefix too.
     pub fn datagram(&mut self, message: &[u8], now: f64) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        self.pace.hear(message.len(), now);
+        let moment = self.look(now);
+        self.pace.hear(message.len(), moment.at);
         let Ok(length) = u16::try_from(message.len()) else {
             self.fault(Fault::WrongDatagram);
             return pieces;
         };
         let framed = [&length.to_be_bytes(), message].concat();
-        self.message(&framed, now, true, &mut pieces);
+        self.message(&framed, moment, true, &mut pieces);
         pieces
     }
 
     /// Time passes: what takes too long gets its verdict.
     pub fn tick(&mut self, now: f64) -> Vec<Piece> {
-        let short = self.pace.interval(&self.limits, now);
-        let late = |exchange: &Exchange| self.pace.check(exchange.started, short, &self.limits, now);
+        let at = self.clock.read(now);
+        let short = self.pace.interval(&self.limits, at);
+        let late = |exchange: &Exchange| self.pace.check(exchange.started, short, &self.limits, at);
         let late: Vec<_> = self.open.iter().filter_map(|(id, exchange)| Some((*id, late(exchange)?))).collect();
-        late.into_iter().filter_map(|(id, wrong)| self.reject(id, wrong, now)).collect()
+        late.into_iter().filter_map(|(id, wrong)| self.reject(id, wrong, at)).collect()
     }
 
     /// The connection ended: so do all queries.
     pub fn finish(&mut self, now: f64) -> Vec<Piece> {
+        let at = self.clock.read(now);
         let ids: Vec<u16> = self.open.keys().copied().collect();
         let half = std::mem::take(&mut self.partial).len();
         let cut = |exchange: &Exchange| {
@@ -132,7 +146,7 @@ impl Answers {
             format!("the connection ended after {messages} messages, {records} records and {half} bytes of a message")
         };
         let cuts: Vec<_> = ids.into_iter().map(|id| (id, self.open.get(&id).map(cut).unwrap_or_default())).collect();
-        cuts.into_iter().filter_map(|(id, detail)| self.reject(id, Wrong::new(Reason::Cut, detail), now)).collect()
+        cuts.into_iter().filter_map(|(id, detail)| self.reject(id, Wrong::new(Reason::Cut, detail), at)).collect()
     }
 
     /// Nobody waits for the answer to this query any more.
@@ -153,13 +167,17 @@ impl Answers {
         Fault::ALL.into_iter().zip(self.faults)
     }
 
+    fn look(&mut self, now: f64) -> Moment {
+        Moment { now, at: self.clock.read(now) }
+    }
+
     fn fault(&mut self, fault: Fault) {
         if let Some(count) = self.faults.get_mut(fault as usize) {
             *count += 1;
         }
     }
 
-    fn message(&mut self, framed: &[u8], now: f64, datagram: bool, pieces: &mut Vec<Piece>) {
+    fn message(&mut self, framed: &[u8], moment: Moment, datagram: bool, pieces: &mut Vec<Piece>) {
         let message = framed.get(2..).unwrap_or_default();
         let &[high, low, ..] = message else { return self.fault(Fault::ShortMessage) };
         if message.len() < HEADER_LEN {
@@ -175,17 +193,17 @@ impl Answers {
         if datagram && !exchange.is_answered_by(message, &mut self.record) {
             return self.fault(Fault::WrongDatagram);
         }
-        match exchange.message(message, &mut self.record, &self.limits, now, datagram) {
+        match exchange.message(message, &mut self.record, &self.limits, moment.now, datagram) {
             Ok(false) => piece(pieces, id).data.extend_from_slice(framed),
             Ok(true) => {
-                let verdict = exchange.verdict(None, now);
+                let verdict = exchange.verdict(None, moment.at);
                 let piece = piece(pieces, id);
                 piece.data.extend_from_slice(framed);
                 piece.verdict = Some(Box::new(verdict));
                 self.open.remove(&id);
             }
             Err(wrong) => {
-                if let Some(rejected) = self.reject(id, wrong, now) {
+                if let Some(rejected) = self.reject(id, wrong, moment.at) {
                     piece(pieces, id).verdict = rejected.verdict;
                 }
             }
@@ -193,8 +211,8 @@ impl Answers {
     }
 
     /// Nothing of this query passes any more.
-    fn reject(&mut self, id: u16, wrong: Wrong, now: f64) -> Option<Piece> {
-        let verdict = self.open.remove(&id)?.verdict(Some(wrong), now);
+    fn reject(&mut self, id: u16, wrong: Wrong, at: f64) -> Option<Piece> {
+        let verdict = self.open.remove(&id)?.verdict(Some(wrong), at);
         self.discarded.insert(id);
         Some(Piece { id, data: Vec::new(), verdict: Some(Box::new(verdict)) })
     }

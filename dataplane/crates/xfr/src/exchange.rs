@@ -44,7 +44,7 @@ struct Tail {
 
 impl Exchange {
     #[must_use]
-    pub fn new(query: Query, limits: &Limits, keys: &Arc<Keys>, now: f64) -> Self {
+    pub fn new(query: Query, limits: &Limits, keys: &Arc<Keys>, at: f64) -> Self {
         let transfer = (query.ask != Ask::Soa).then(|| Box::new(Transfer::new(&query, limits)));
         let verifier = query.signed.as_ref().and_then(|signed| Verifier::new(signed, keys));
         Self {
@@ -58,7 +58,7 @@ impl Exchange {
             messages: 0,
             records: 0,
             bytes: 0,
-            started: now,
+            started: at,
         }
     }
 
@@ -215,7 +215,7 @@ impl Exchange {
 
     /// What is to be said at the end. `wrong`: why it was not accepted.
     #[must_use]
-    pub fn verdict(&mut self, wrong: Option<Wrong>, now: f64) -> Verdict {
+    pub fn verdict(&mut self, wrong: Option<Wrong>, at: f64) -> Verdict {
         let kind = match &self.transfer {
             _ if self.failed => Kind::Error,
             _ if self.truncated => Kind::Truncated,
@@ -244,7 +244,7 @@ impl Exchange {
             messages: self.messages,
             records: self.records,
             bytes: self.bytes,
-            seconds: (now - self.started).max(0.0),
+            seconds: (at - self.started).max(0.0),
             ..Verdict::default()
         };
         if let Some(transfer) = &mut self.transfer {

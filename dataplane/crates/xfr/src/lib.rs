@@ -9,7 +9,8 @@
 //!
 //! A message goes on as soon as it is whole and right, the last one when all is; bytes are never changed. So a node
 //! commits no transfer that did not pass, and waits for none that does. State is bounded by [`Limits`], whatever a primary
-//! sends; no bytes make it panic. Time is an argument, in seconds since the epoch, because signatures are dated.
+//! sends; no bytes make it panic. Time is an argument, in seconds since the epoch, because signatures are
+//! dated; limits do not mind when that clock is set.
 
 #![forbid(unsafe_code)]
 

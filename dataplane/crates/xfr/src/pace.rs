@@ -1,9 +1,34 @@
-//! How fast a connection brings bytes, while anything is due on it.
+//! How fast a connection brings bytes, while anything is due on it, and what time it is for that.
+//!
+//! Signatures are dated by the clock on the wall, so that is what the guard is given. Limits must not suffer when it is set,
+//! or when the machine sleeps: between two looks at it at most ten seconds pass, and never less than none. Whoever wants
+//! the limits kept looks more often.
 
 use crate::limits::Limits;
 use crate::reason::{Reason, Wrong};
 
-/// The clock of a connection.
+/// The longest that can pass between two looks at the clock, in seconds.
+const STEP: f64 = 10.0;
+
+/// Seconds that go forward only, from those of the clock on the wall.
+#[derive(Default)]
+pub struct Clock {
+    last: Option<f64>,
+    elapsed: f64,
+}
+
+impl Clock {
+    /// Seconds since the first look.
+    pub fn read(&mut self, now: f64) -> f64 {
+        if now.is_finite() {
+            let step = now - self.last.replace(now).unwrap_or(now);
+            self.elapsed += step.clamp(0.0, STEP);
+        }
+        self.elapsed
+    }
+}
+
+/// The bytes of a connection over time.
 #[derive(Default)]
 pub struct Pace {
     heard: f64,

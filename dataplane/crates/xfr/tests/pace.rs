@@ -21,7 +21,9 @@ fn reasons(pieces: &[Piece]) -> Vec<&'static str> {
 #[test]
 fn silence_is_idle_and_only_after_its_time() {
     let mut answers = answers();
-    assert!(answers.tick(NOW + 60.0).is_empty());
+    for second in 1..=60 {
+        assert!(answers.tick(NOW + f64::from(second)).is_empty());
+    }
     assert_eq!(reasons(&answers.tick(NOW + 60.1)), ["idle"]);
     assert_eq!(answers.outstanding(), 0);
 }
@@ -65,10 +67,23 @@ fn who_came_within_the_interval_is_not_blamed_for_it() {
     let mut answers = answers();
     let mut second = query(AXFR, 0);
     second[1] ^= 1;
-    for at in [50.0, 100.0, 150.0, 200.0, 250.0] {
-        answers.feed(&[0], NOW + at);
+    for second in 1..290 {
+        let chunk: &[u8] = if second % 50 == 0 { &[0] } else { &[] };
+        answers.feed(chunk, NOW + f64::from(second));
     }
     answers.expect(&second, NOW + 290.0).expect("another ID");
     assert_eq!(reasons(&answers.tick(NOW + 300.0)), ["too-slow"]);
     assert_eq!(answers.outstanding(), 1);
+}
+
+#[test]
+fn a_clock_that_is_set_and_a_machine_that_slept_reject_nothing() {
+    for jump in [3_600.0, 86_400.0, -3_600.0, f64::NAN] {
+        let mut answers = answers();
+        assert!(answers.tick(NOW + 1.0).is_empty());
+        assert!(answers.tick(NOW + jump).is_empty());
+        let since = if jump.is_nan() { NOW + 1.0 } else { NOW + jump };
+        let last = (1..).find(|&second| !answers.tick(since + f64::from(second)).is_empty());
+        assert!(last.is_some_and(|second| (48..=61).contains(&second)), "idle all the same: {last:?}");
+    }
 }
