@@ -6,7 +6,7 @@ So they work before the gateway is started and while it runs, take nothing from 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,12 @@ import dns.rcode
 import msgspec
 from msgspec import Struct
 
+from filters.errors import FilterError
+from filters.names import zone_wire
+from gateway.config.directory import state_directory
+from gateway.settings import GatewaySettings
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.listed import Listed, expand
 from proxy.egress.pool.exit_checks import Check, ask_whoami
 from proxy.egress.pool.fault import remedy
 from proxy.egress.pool.probe import probe
@@ -25,7 +30,9 @@ from proxy.egress.status import ExitAddressStatus
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import make_tunnels
 from proxy.errors import ProxyError
-from proxy.settings import Primary, TsigKey
+from proxy.protocol.server_lists import ServerList
+from proxy.protocol.tunnel_urls import ShadowsocksAddress
+from proxy.settings import EgressSettings, Primary, TsigKey
 from proxy.settings import Tunnel as TunnelSettings
 
 AT_ONCE = 16  # probes in flight
@@ -92,30 +99,79 @@ class Task:
         return replace(probed, ok=False, reason="rcode", error=said, remedy=remedy("rcode"))
 
 
-def tasks(
-    tunnels: dict[str, Tunnel],
-    primaries: tuple[Primary, ...],
-    servers: Mapping[str, PrimaryServer],
-    zones: dict[str, str],
-    keys: dict[str, TsigKey],
-    only: str | None,
-) -> Iterator[Task]:
-    """Every tunnel of every primary over every transport that leads there; `zones` by the primary's name."""
-    for primary in primaries:
-        server = servers[primary.name]
-        for name in primary.tunnels:
-            tunnel = tunnels[name]
-            if only is not None and name != only:
-                continue
-            transports: tuple[Transport, ...] = ("udp", "tcp")
-            for transport in transports:
-                if transport == "udp" and not (server.carries_udp and tunnel.carries_udp):
-                    continue
-                key = keys.get(primary.tsig_key or "")
-                yield Task(primary, server, tunnel, transport, zones.get(primary.name, ROOT), key)
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be asked."""
+
+    tasks: tuple[Task, ...]
+    tunnels: tuple[tuple[TunnelSettings, Tunnel], ...]
 
 
-async def run(made: list[Task], limit: float) -> AsyncIterator[Probed]:
+async def prepare(settings: GatewaySettings, file: Path, only: str | None, zone: str | None) -> Job:
+    """Make tunnels and primaries of the settings in `file`; nothing is opened yet. `only` is the name of a tunnel.
+
+    Raises:
+        ValueError: TLS material that can't be used, a zone that is none, or a tunnel that is not there.
+    """
+    base = file.parent
+    egress, addresses = await _expanded(settings, file, base)
+    if zone is not None:
+        try:
+            zone_wire(zone)
+        except FilterError as error:
+            raise ValueError(f"{zone!r} is no zone: {error}") from None
+    ways = make_tunnels(egress.tunnels, {}, TunnelCounters, addresses)
+    if only is not None and only not in ways:
+        raise ValueError(f"there is no tunnel {only!r}; known are {', '.join(ways) or 'none'}")
+    servers = Primaries(base, lambda _name, _fields: None).compile(egress.primaries).servers
+    zones = {each.primary: each.zones[0] for each in reversed(egress.forwarders) if each.zones}
+    keys = {each.name: each for each in egress.tsig_keys}
+    tasks = (
+        Task(primary, servers[primary.name], ways[name].tunnel, transport, zone or zones.get(primary.name, ROOT), key)
+        for primary in egress.primaries
+        for key in (keys.get(primary.tsig_key or ""),)
+        for name in primary.tunnels
+        if only in {None, name}
+        for transport in _transports(servers[primary.name], ways[name].tunnel)
+    )
+    chosen = tuple((made.settings, made.tunnel) for name, made in ways.items() if only in {None, name})
+    return Job(tuple(tasks), chosen)
+
+
+def _transports(server: PrimaryServer, tunnel: Tunnel) -> tuple[Transport, ...]:
+    return ("udp", "tcp") if server.carries_udp and tunnel.carries_udp else ("tcp",)
+
+
+async def _expanded(
+    settings: GatewaySettings, file: Path, base: Path
+) -> tuple[EgressSettings, dict[str, ShadowsocksAddress]]:
+    """With the servers of server lists, as they were last fetched."""
+    egress = EgressSettings(
+        tunnels=settings.tunnels,
+        tunnel_lists=settings.tunnel_lists,
+        tsig_keys=settings.tsig_keys,
+        primaries=settings.primaries,
+        forwarders=settings.forwarders,
+    )
+    if not egress.tunnel_lists:
+        return egress, {}
+    # Imported here, because most gateways have none.
+    from gateway.supervisor.gateway import LISTS
+    from proxy.egress.fetch.servers import ServerLists
+
+    lists: dict[str, Listed] = {}
+
+    async def follow(name: str, found: ServerList) -> None:
+        lists.setdefault(name, Listed()).take(found)
+
+    folder = state_directory(settings.state, file) / LISTS / "tunnels"
+    ways: dict[str, Tunnel] = {}
+    recalling = ServerLists(folder=folder, base=base, tunnel=ways.__getitem__, follow=follow, emit=lambda _n, _f: None)
+    await recalling.recall(egress.tunnel_lists)
+    return expand(egress, lists)
+
+
+async def run(made: Iterable[Task], limit: float) -> AsyncIterator[Probed]:
     """Make the probes, some at a time; results as they come."""
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -127,7 +183,7 @@ async def run(made: list[Task], limit: float) -> AsyncIterator[Probed]:
         yield await done
 
 
-async def ask_exits(tunnels: list[tuple[TunnelSettings, Tunnel]]) -> tuple[ExitAddressStatus, ...]:
+async def ask_exits(tunnels: Iterable[tuple[TunnelSettings, Tunnel]]) -> tuple[ExitAddressStatus, ...]:
     """From where each tunnel is seen, where a server that says so is configured."""
 
     async def one(settings: TunnelSettings, tunnel: Tunnel) -> ExitAddressStatus:
@@ -139,17 +195,3 @@ async def ask_exits(tunnels: list[tuple[TunnelSettings, Tunnel]]) -> tuple[ExitA
         return check.status()
 
     return tuple(await asyncio.gather(*(one(settings, tunnel) for settings, tunnel in tunnels)))
-
-
-def open_primaries(primaries: tuple[Primary, ...], base: Path) -> Mapping[str, PrimaryServer]:
-    """The primaries of a configuration, by name. Paths in it are relative to `base`.
-
-    Raises:
-        ValueError: certificates or keys that can't be used.
-    """
-    return Primaries(base, lambda _name, _fields: None).compile(primaries).servers
-
-
-def open_tunnels(settings: tuple[TunnelSettings, ...]) -> dict[str, Tunnel]:
-    """The tunnels of a configuration that was checked; nothing is opened yet."""
-    return {name: made.tunnel for name, made in make_tunnels(settings, {}, TunnelCounters).items()}

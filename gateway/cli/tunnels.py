@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from gateway.state import GatewayState
 
 if TYPE_CHECKING:
     from gateway.cli.probing import Report
-    from proxy.egress.primary import PrimaryServer
 
 _SHOWN = ("tunnels", "routes", "exit_addresses")
 
@@ -77,19 +75,11 @@ def _probe(file: Path, only: str | None, zone: str | None, limit: float, as_json
         settings = load(file).settings
     except ConfigError as error:
         fail_config(error)
-    if only is not None and only not in {each.name for each in settings.tunnels}:
-        raise click.UsageError(f"there is no tunnel {only!r} in {file}")
-    from gateway.cli.probing import open_primaries  # the ciphers are slow to load, and other commands need none
-
     try:
-        servers = open_primaries(settings.primaries, file.absolute().parent)
+        report = asyncio.run(_ask(settings, file.absolute(), only, zone, limit, show=not as_json))
     except ValueError as error:
         click.echo(str(error), err=True)
         raise SystemExit(FAILED) from None
-    zones = {each.primary: each.zones[0] for each in reversed(settings.forwarders) if each.zones}
-    if zone is not None:
-        zones = {each.name: zone for each in settings.primaries}
-    report = asyncio.run(_ask(settings, servers, zones, only, limit, show=not as_json))
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
@@ -101,30 +91,23 @@ def _probe(file: Path, only: str | None, zone: str | None, limit: float, as_json
 
 
 async def _ask(
-    settings: GatewaySettings,
-    servers: Mapping[str, PrimaryServer],
-    zones: dict[str, str],
-    only: str | None,
-    limit: float,
-    *,
-    show: bool,
+    settings: GatewaySettings, file: Path, only: str | None, zone: str | None, limit: float, *, show: bool
 ) -> Report:
+    # Imported here, because the ciphers are slow to load and other commands need none.
     from rich.console import Console
     from rich.progress import Progress
 
-    from gateway.cli.probing import Report, ask_exits, open_tunnels, run, tasks
+    from gateway.cli.probing import Report, ask_exits, prepare, run
     from proxy.egress.openings import openings_settled
 
-    ways = open_tunnels(settings.tunnels)
-    keys = {each.name: each for each in settings.tsig_keys}
-    made = list(tasks(ways, settings.primaries, servers, zones, keys, only))
+    job = await prepare(settings, file, only, zone)
     probes = []
     with Progress(console=Console(stderr=True), transient=True, disable=not show) as progress:
-        bar = progress.add_task("asking", total=len(made))
-        async for done in run(made, limit):
+        bar = progress.add_task("asking", total=len(job.tasks))
+        async for done in run(job.tasks, limit):
             probes.append(done)
             progress.advance(bar)
-        exits = await ask_exits([(each, ways[each.name]) for each in settings.tunnels if only in {None, each.name}])
+        exits = await ask_exits(job.tunnels)
     await openings_settled()
     probes.sort(key=lambda each: (each.primary, each.transport, each.tunnel))
     return Report(probes=tuple(probes), exit_addresses=exits)

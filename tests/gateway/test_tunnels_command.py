@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_a_primary_that_refuses_is_a_failure_but_not_of_the_root(tmp_path: Path)
     ("arguments", "says"),
     [
         (["--tunnel", "fra"], "go with --probe"),
-        (["--probe", "--tunnel", "nope"], "there is no tunnel 'nope'"),
+        (["--probe", "--limit"], "No such option"),
     ],
 )
 def test_wrong_use_is_named(tmp_path: Path, arguments: list[str], says: str) -> None:
@@ -142,6 +143,31 @@ def test_wrong_use_is_named(tmp_path: Path, arguments: list[str], says: str) -> 
     result = zonegate("tunnels", "--config", tmp_path / "zonegate.toml", *arguments)
     assert result.exit_code == 2
     assert says in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["--tunnel", "nope"], "there is no tunnel 'nope'; known are direct"), (["--zone", "a..b"], "a..b")],
+)
+def test_what_is_not_there_is_named(tmp_path: Path, arguments: list[str], says: str) -> None:
+    configuration(tmp_path, {"direct": "direct://"}, fresh_endpoint())
+    result = zonegate("tunnels", "--probe", "--config", tmp_path / "zonegate.toml", *arguments)
+    assert result.exit_code == 1
+    assert says in result.output
+
+
+def test_servers_of_a_list_are_probed_by_their_names(tmp_path: Path) -> None:
+    key = fresh_key(METHOD)
+    with ring(key) as (primary, way_in):
+        host, port = way_in.sockaddr
+        server = {"id": str(uuid.uuid4()), "remarks": "fra", "server": host, "server_port": port}
+        found = {"version": 1, "servers": [{**server, "password": key, "method": METHOD}]}
+        (tmp_path / "servers.json").write_text(json.dumps(found))
+        text = configuration(tmp_path, {"provider": "direct://"}, primary)
+        listed = text.replace("[[tunnels]]", "[[tunnel_lists]]").replace('url = "direct://"', 'file = "servers.json"')
+        (tmp_path / "zonegate.toml").write_text(listed)
+        code, probes = probed(tmp_path)
+        assert (code, set(probes)) == (0, {("provider/fra", "udp"), ("provider/fra", "tcp")})
 
 
 def test_a_gateway_that_does_not_run_is_named(tmp_path: Path) -> None:
