@@ -16,7 +16,7 @@ from rich.markup import escape
 from bench import machine, report
 from bench.errors import BenchError
 from bench.figures import Figure, Run
-from bench.measure import attack, axfr, criterion, drop, lists, policy, reload, rss, tcp, tcp_flood, tunnel, udp
+from bench.measure import attack, axfr, criterion, drop, lists, notify, policy, reload, rss, tcp, tcp_flood, tunnel, udp
 from bench.peers.programs import versions
 
 MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
@@ -28,6 +28,7 @@ MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
     "engine": criterion.engine,
     "axfr": axfr.measure,
     "tunnel": tunnel.measure,
+    "notify": notify.measure,
     "rss": rss.measure,
     "policy": policy.measure,
     "lists": lists.measure,

@@ -16,6 +16,7 @@ from proxy.settings import (
     Exit,
     Forwarder,
     IngressSettings,
+    NotifySettings,
     Primary,
     Transfers,
     TsigKey,
@@ -78,6 +79,13 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     exit: Exit | None = None
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def notify(self) -> NotifySettings:
+        """What workers need to take NOTIFY."""
+        if not self.zones:
+            return NotifySettings()
+        return NotifySettings(zones=self.zones, primaries=self.primaries, tsig_keys=self.tsig_keys)
 
     @property
     def egress(self) -> EgressSettings | None:

@@ -131,7 +131,7 @@ def _policy(settings: GatewaySettings) -> list[Fault]:
 
     assert settings.ingress is not None
     faults = [Fault(("filters", *key), found, right) for key, found, right in check(settings.filters)]
-    around = surroundings(settings.ingress)
+    around = surroundings(settings.ingress, notify=settings.notify)
     found_in_rules = check_rules(settings.filters, listeners=around.listeners, pools=around.pools)
     faults += [Fault(("filters", *key), found, right) for key, found, right in found_in_rules]
     if faults:

@@ -12,7 +12,7 @@ from gateway import ipc
 from gateway.config.plain import to_plain
 from gateway.settings import GatewaySettings
 from proxy.ingress.slots import LIMIT_SLOTS, RULE_SLOTS, Slots
-from proxy.settings import EgressSettings, NotifySettings
+from proxy.settings import EgressSettings
 
 
 class Planner:
@@ -75,15 +75,8 @@ def _ingress(
         limits=limits,
         rules=rules,
         health_zone=health_zone(settings),
-        notify=_tree(notify_settings(settings)),
+        notify=_tree(settings.notify),
     )
-
-
-def notify_settings(settings: GatewaySettings) -> NotifySettings:
-    """What workers need to take NOTIFY."""
-    if not settings.zones:
-        return NotifySettings()
-    return NotifySettings(zones=settings.zones, primaries=settings.primaries, tsig_keys=settings.tsig_keys)
 
 
 def health_zone(settings: GatewaySettings) -> str | None:

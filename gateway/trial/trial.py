@@ -49,7 +49,7 @@ class Trial:
         # The address the gateway listens on, and what this door allows; where nothing fits, the first one counts.
         self._doors: dict[tuple[str, str, int], tuple[int, list[str], bool]] = {}
         lists = self._open(state_directory(loaded.settings.state, path))
-        around = msgspec.structs.replace(surroundings(self.ingress), lists=lists)
+        around = msgspec.structs.replace(surroundings(self.ingress, notify=loaded.settings.notify), lists=lists)
         self._pools = ("default", *around.pools)
         try:
             self._policy = compile_policy(self.filters, around)
@@ -132,7 +132,9 @@ class Trial:
 
     def outcome(self, told: Explanation) -> Outcome:
         """The decision in words, and what it was by."""
-        if told.verdict == "reply":
+        if told.reason == "notify":
+            words = "tell the backends of the zone, and reply"
+        elif told.verdict == "reply":
             words = f"reply {reply_words(told.reply)}" if told.reply else "reply"
         elif told.verdict == "forward":
             words = "".join(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli import cli
 from gateway.config import ConfigError, Loaded, load
 from gateway.config.changes import compare
 from gateway.settings import GatewaySettings
@@ -121,3 +123,12 @@ def test_the_first_zone_needs_a_restart_and_others_do_not(tmp_path: Path) -> Non
     assert "zones" in first.restart
     more = compare(one, settings(tmp_path, zone("[zones.notify]\ngive_up_after = 60\n")))
     assert (more.restart, more.changed) == ((), ("zones[0].notify.give_up_after",))
+
+
+def test_a_trial_of_the_policy_knows_whose_notify_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "zonegate.toml").write_text(BASE + zone())
+    for client, words in (("203.0.113.5", "tell the backends"), ("198.51.100.9", "reply REFUSED")):
+        arguments = ["rules", "test", "--config", str(tmp_path / "zonegate.toml"), "--opcode", "NOTIFY"]
+        done = CliRunner().invoke(cli, [*arguments, "--type", "SOA", "--client", client, "--name", "example.com"])
+        assert done.exit_code == 0, done.output
+        assert words in " ".join(done.output.split())
