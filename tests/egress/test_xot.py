@@ -356,7 +356,7 @@ async def test_files_gone_bad_while_the_process_was_away_cost_their_primary_only
             assert str(authority.file) in str(told["error"])
             async with connection(settings.forwarders[0].listen) as (reader, writer):
                 writer.write(frame(SOA))
-                assert await until_closed(reader) == b""
+                assert await until_over(reader) == b""
             assert near.status().tls[0].failures == {"tls-files": 1}
             authority.file.write_bytes(text)
             await near.reload(settings, near.sockets)
