@@ -39,7 +39,7 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="type"):
 class Socket(Struct, frozen=True, kw_only=True):
     """An inherited socket. `listener` is its number in the settings; a forwarder or the exit goes by its address."""
 
-    owner: Literal["listener", "forwarder", "exit"]
+    owner: Literal["listener", "forwarder", "socks", "exit"]
     transport: Literal["udp", "tcp"]
     descriptor: int
     listener: int = 0

@@ -18,6 +18,7 @@ from proxy.settings import (
     IngressSettings,
     NotifySettings,
     Primary,
+    SocksDoor,
     Transfers,
     TsigKey,
     Tunnel,
@@ -74,6 +75,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     tsig_keys: tuple[TsigKey, ...] = ()
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
+    socks_doors: tuple[SocksDoor, ...] = ()
     zones: tuple[Zone, ...] = ()
     transfers: Transfers = Transfers()
     exit: Exit | None = None
@@ -93,7 +95,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         lists = tuple(each for each in self.filters.lists if each.is_remote) if self.ingress is not None else ()
         # A zone without a way in has no NOTIFY to take and no backends to tell.
         zones = self.zones if self.ingress is not None else ()
-        if not self.forwarders and self.exit is None and not lists and not zones:
+        if not self.forwarders and not self.socks_doors and self.exit is None and not lists and not zones:
             return None
         return EgressSettings(
             tunnels=self.tunnels,
@@ -101,6 +103,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             tsig_keys=self.tsig_keys,
             primaries=self.primaries,
             forwarders=self.forwarders,
+            socks_doors=self.socks_doors,
             transfers=self.transfers,
             exit=self.exit,
             lists=lists,

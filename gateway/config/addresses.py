@@ -16,7 +16,7 @@ from msgspec import Struct
 from gateway.config.problems import Key, show_key
 from gateway.config.reader import Fault, Table
 from gateway.settings import AdminSettings
-from proxy.settings import Exit, Forwarder, Listener
+from proxy.settings import Exit, Forwarder, Listener, SocksDoor
 from proxy.values import Endpoint
 
 _ANY_V6 = IPv6Address("::")
@@ -35,6 +35,7 @@ _DOORS: dict[type[Struct], tuple[str, frozenset[str] | None]] = {
     Listener: ("address", None),
     Forwarder: ("listen", frozenset({"udp", "tcp"})),
     Exit: ("listen", frozenset({"udp", "tcp"})),
+    SocksDoor: ("listen", frozenset({"tcp"})),
     AdminSettings: ("address", frozenset({"tcp"})),
 }
 """Tables that open an address: the key it stands in, and the transports; None: those of the key `transports`."""
@@ -48,7 +49,7 @@ def doors(tables: dict[Key, Table]) -> Iterator[Door]:
             endpoint = table.get(name)
             if endpoint is not None:
                 spoken = transports or frozenset(table.get("transports") or ())
-                both = table.kind in {Forwarder, Exit} and endpoint.address == _ANY_V6
+                both = table.kind in {Forwarder, SocksDoor, Exit} and endpoint.address == _ANY_V6
                 yield Door((*key, name), endpoint, spoken, both)
 
 

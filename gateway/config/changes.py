@@ -18,7 +18,7 @@ from gateway.config.problems import Key, show_key
 from gateway.settings import GatewaySettings
 from proxy.settings import Listener
 
-_OF_TRANSFERS = ("tunnels", "tsig_keys", "primaries", "forwarders", "zones", "exit")
+_OF_TRANSFERS = ("tunnels", "tsig_keys", "primaries", "forwarders", "socks_doors", "zones", "exit")
 """The tables that need the transfer process."""
 
 

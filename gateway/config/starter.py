@@ -26,6 +26,8 @@ from proxy.settings import (
     PrimaryTls,
     ProxyIn,
     ProxyOut,
+    SocksDoor,
+    SocksUser,
     TcpSettings,
     TsigKey,
     Tunnel,
@@ -100,6 +102,8 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "interface": '"eth1"',
         "fwmark": "100",
     },
+    SocksDoor: {"listen": '"127.0.0.1:1080"', "primaries": '["customer-a"]', "zones": '["example.com"]'},
+    SocksUser: {"name": '"node-1"', "password": '{ env = "ZONEGATE_SOCKS_NODE_1" }'},
     TunnelList: {
         "name": '"provider"',
         "file": '"servers.json"',

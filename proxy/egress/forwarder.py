@@ -16,6 +16,7 @@ from proxy.egress.node_datagrams import NodeDatagrams
 from proxy.egress.node_stream import NodeStream
 from proxy.egress.sockets import BACKLOG
 from proxy.egress.status import ForwarderStatus
+from proxy.egress.udp_door import UdpDoor
 from proxy.values import IPAddress
 
 
@@ -28,6 +29,7 @@ class Forwarder:
         self._nodes: Crowd[NodeStream] = Crowd()
         self._server: asyncio.Server | None = None
         self._datagrams: NodeDatagrams | None = None
+        self._lent: set[NodeDatagrams] = set()  # on doors of others
 
     async def start(self, udp: socket.socket, tcp: socket.socket) -> None:
         """Begin to serve."""
@@ -38,8 +40,8 @@ class Forwarder:
         """New queries follow this plan; what is under way goes on as it began."""
         self._plan.connections.retire()
         self._plan = plan
-        if self._datagrams is not None:
-            self._datagrams.plan_changed()
+        for datagrams in self._all_datagrams():
+            datagrams.plan_changed()
 
     def stop_accepting(self) -> None:
         """No new TCP connections, and no new queries on the old. UDP goes on until `close`: it is soon answered."""
@@ -52,8 +54,8 @@ class Forwarder:
         """Nothing new, on neither transport; open connections go on to their end."""
         self.stop_accepting()
         self._plan.connections.retire()
-        if self._datagrams is not None:
-            self._datagrams.close()
+        for datagrams in self._all_datagrams():
+            datagrams.close()
 
     @property
     def busy(self) -> bool:
@@ -63,8 +65,8 @@ class Forwarder:
     async def drained(self) -> None:
         """Return when no connection is open and no UDP query waits."""
         await self._nodes.empty()
-        if self._datagrams is not None:
-            await self._datagrams.open.empty()
+        for datagrams in self._all_datagrams():
+            await datagrams.open.empty()
 
     def close(self) -> None:
         """Stop at once."""
@@ -72,8 +74,8 @@ class Forwarder:
         self._plan.connections.close()
         for node in self._nodes:
             node.abort()
-        if self._datagrams is not None:
-            self._datagrams.close()
+        for datagrams in self._all_datagrams():
+            datagrams.close()
 
     def status(self) -> ForwarderStatus:
         """The numbers now."""
@@ -97,5 +99,29 @@ class Forwarder:
         self._nodes.discard(node)
         self._counters.connections_open = len(self._nodes)
 
-    def _accept(self) -> asyncio.Protocol:
+    def _accept(self) -> NodeStream:
         return NodeStream(lambda: self._plan, self._counters, self)
+
+    def _all_datagrams(self) -> list[NodeDatagrams]:
+        return [*self._lent, *([] if self._datagrams is None else [self._datagrams])]
+
+    # For a SOCKS door, whose connections and datagrams of one primary it takes.
+
+    def take(self, transport: asyncio.Transport, came: bytes) -> None:
+        """A connection of a node, opened elsewhere; `came` is what has come already."""
+        node = self._accept()
+        transport.set_protocol(node)
+        node.connection_made(transport)
+        if came:
+            node.data_received(came)
+
+    def add_datagrams(self, door: UdpDoor) -> NodeDatagrams:
+        """Serve what comes by that door, until `drop_datagrams`."""
+        datagrams = NodeDatagrams(door, lambda: self._plan, self._counters)
+        self._lent.add(datagrams)
+        return datagrams
+
+    def drop_datagrams(self, datagrams: NodeDatagrams) -> None:
+        """No more of these."""
+        self._lent.discard(datagrams)
+        datagrams.close()

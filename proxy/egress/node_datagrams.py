@@ -85,14 +85,21 @@ class Waiting:
 class NodeDatagrams:
     """Serves one UDP socket, and owns it. `plan` gives the plan in force for a new query."""
 
-    def __init__(self, sock: socket.socket, plan: Callable[[], ForwarderPlan], counters: ForwarderCounters) -> None:
+    def __init__(
+        self, sock: socket.socket | UdpDoor, plan: Callable[[], ForwarderPlan], counters: ForwarderCounters
+    ) -> None:
+        """`sock` may be a door that somebody has opened already."""
         self._plan = plan
         self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[Key, Waiting] = {}
         self._spare = SparePaths(self._loop.time)
         self.open: Crowd[Waiting] = Crowd()
-        self._door = UdpDoor(sock, self._receive, counters.refused)
+        if isinstance(sock, UdpDoor):
+            self._door = sock
+            sock.give_to(self._receive)
+        else:
+            self._door = UdpDoor(sock, self._receive, counters.refused)
 
     def close(self) -> None:
         """Stop at once."""

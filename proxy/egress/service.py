@@ -25,12 +25,15 @@ from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
 from proxy.egress.routes import Routes
 from proxy.egress.sockets import EgressSocket, Key, Role, needed_sockets
+from proxy.egress.socks_door import SocksPlan, SocksServer, compile_socks_door
 from proxy.egress.status import EgressStatus
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import Made, make_tunnels
 from proxy.protocol.server_lists import ServerList
 from proxy.settings import EgressSettings
 from proxy.values import Emit, Endpoint
+
+Server = Forwarder | SocksServer | ExitServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class _Compiled:
     routes: Mapping[str, Route]
     primaries: CompiledPrimaries
     forwarders: Mapping[Endpoint, ForwarderPlan]
+    doors: Mapping[Endpoint, SocksPlan]
     exit: ExitPlan | None
 
 
@@ -79,8 +83,9 @@ class EgressService:
         self._prober = Prober(emit, asyncio.get_running_loop().time)
         self._primaries = Primaries(base, emit)
         self._forwarders: dict[Endpoint, Forwarder] = {}
+        self._doors: dict[Endpoint, SocksServer] = {}
         self._exit: ExitServer | None = None
-        self._retired: list[Forwarder | ExitServer] = []  # without a place in the settings, but with open streams
+        self._retired: list[Server] = []  # without a place in the settings, but with open streams
 
     async def start(self) -> None:
         """Begin to serve.
@@ -158,7 +163,10 @@ class EgressService:
         """The numbers now."""
         return EgressStatus(
             tunnels=tuple(each.tunnel.counters.status() for each in self._tunnels.values()),
-            forwarders=tuple(forwarder.status() for forwarder in self._forwarders.values()),
+            forwarders=(
+                *(forwarder.status() for forwarder in self._forwarders.values()),
+                *(row for door in self._doors.values() for row in door.status()),
+            ),
             routes=self._routes.status(),
             exit_addresses=self._exit_checks.status(),
             primaries=self._shared.status(self._settings.primaries),
@@ -183,8 +191,9 @@ class EgressService:
             server.close()
         await openings_settled()
 
-    def _servers(self) -> list[Forwarder | ExitServer]:
-        return [*self._retired, *self._forwarders.values(), *([] if self._exit is None else [self._exit])]
+    def _servers(self) -> list[Server]:
+        way_in = [] if self._exit is None else [self._exit]
+        return [*self._retired, *self._forwarders.values(), *self._doors.values(), *way_in]
 
     def _compile(self, settings: EgressSettings, sockets: Mapping[Key, EgressSocket]) -> _Compiled:
         for role, endpoint, transport in needed_sockets(settings):
@@ -204,9 +213,15 @@ class EgressService:
             each.listen: compile_forwarder(each, settings, routes, primaries.servers, self._shared)
             for each in settings.forwarders
         }
+        doors = {
+            each.listen: compile_socks_door(
+                each, settings, lambda way: compile_forwarder(way, settings, routes, primaries.servers, self._shared)
+            )
+            for each in settings.socks_doors
+        }
         before = self._exit.plan if self._exit is not None else None
         way_in = compile_exit(settings.exit, before, self._since) if settings.exit is not None else None
-        return _Compiled(settings, tunnels, routes, primaries, forwarders, way_in)
+        return _Compiled(settings, tunnels, routes, primaries, forwarders, doors, way_in)
 
     async def _apply(self, compiled: _Compiled) -> None:
         """Follow settings in which nothing is wrong."""
@@ -214,7 +229,7 @@ class EgressService:
         self._routes.keep(compiled.routes)
         self._primaries.take(compiled.primaries)
         self._exit_checks.configure((made.settings, made.tunnel) for made in compiled.tunnels.values())
-        self._prober.configure(subjects(compiled.settings, compiled.forwarders.values()))
+        self._prober.configure(subjects(compiled.settings, _plans(compiled)))
         self._shared.configure(compiled.settings.transfers, compiled.settings.primaries)
         self._retired = [server for server in self._retired if server.busy]
         for listen in self._forwarders.keys() - compiled.forwarders.keys():
@@ -226,7 +241,18 @@ class EgressService:
             else:
                 self._forwarders[listen] = new = Forwarder(plan)
                 await new.start(*self._pair("forwarder", listen))
+        await self._place_doors(compiled.doors)
         await self._place_exit(compiled.exit)
+
+    async def _place_doors(self, plans: Mapping[Endpoint, SocksPlan]) -> None:
+        for listen in self._doors.keys() - plans.keys():
+            self._retire(self._doors.pop(listen))
+        for listen, plan in plans.items():
+            if listen in self._doors:
+                self._doors[listen].reload(plan)
+            else:
+                self._doors[listen] = new = SocksServer(plan)
+                await new.start(self._sockets["socks", listen, "tcp"].socket)
 
     async def _place_exit(self, plan: ExitPlan | None) -> None:
         if self._exit is not None and plan is not None and self._exit.plan.settings.listen == plan.settings.listen:
@@ -242,12 +268,17 @@ class EgressService:
             self._exit = ExitServer(plan, self._emit)
             await self._exit.start(*self._pair("exit", plan.settings.listen))
 
-    def _retire(self, server: Forwarder | ExitServer) -> None:
+    def _retire(self, server: Server) -> None:
         server.retire()
         self._retired.append(server)
 
     def _pair(self, role: Role, listen: Endpoint) -> tuple[socket.socket, socket.socket]:
         return self._sockets[role, listen, "udp"].socket, self._sockets[role, listen, "tcp"].socket
+
+
+def _plans(compiled: _Compiled) -> list[ForwarderPlan]:
+    """Every way of nodes to primaries: forwarders, and what the doors amount to."""
+    return [*compiled.forwarders.values(), *(way for door in compiled.doors.values() for way in door.ways.values())]
 
 
 def _close_all_but(sockets: Sequence[EgressSocket], kept: Mapping[Key, EgressSocket]) -> None:

@@ -19,7 +19,7 @@ RECEIVE_BUFFER = 1 << 20  # bytes a UDP socket may queue; the kernel caps it at 
 
 FAST_OPENS = 256  # connections that may wait for the end of their handshake with data in the SYN (RFC 7413 §5.1)
 
-Role = Literal["forwarder", "exit"]
+Role = Literal["forwarder", "socks", "exit"]
 Transport = Literal["udp", "tcp"]
 Key = tuple[Role, Endpoint, Transport]
 
@@ -44,6 +44,8 @@ def needed_sockets(settings: EgressSettings) -> Iterator[Key]:
     places: list[tuple[Role, Endpoint]] = [("forwarder", forwarder.listen) for forwarder in settings.forwarders]
     if settings.exit is not None:
         places.append(("exit", settings.exit.listen))
+    for door in settings.socks_doors:  # for datagrams each association opens its own socket
+        yield "socks", door.listen, "tcp"
     for role, endpoint in places:
         yield role, endpoint, "udp"
         yield role, endpoint, "tcp"

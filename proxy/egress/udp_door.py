@@ -53,6 +53,10 @@ class UdpDoor:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
         self._loop.add_reader(sock.fileno(), self._readable)
 
+    def give_to(self, receive: Callable[[bytes, Peer], None]) -> None:
+        """What comes from now on is for this one."""
+        self._receive = receive
+
     def send(self, data: bytes, peer: Peer) -> bool:
         """Answer a peer. Nothing is queued: what the kernel does not take is lost, as datagrams may be, and counted."""
         try:

@@ -1,5 +1,5 @@
 """Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[tunnel_lists]]`, `[[tsig_keys]]`, `[[primaries]]`,
-`[[forwarders]]`, `[transfers]`, `[[zones]]`, `[exit]`.
+`[[forwarders]]`, `[transfers]`, `[[zones]]`, `[[socks_doors]]`, `[exit]`.
 
 The classes are the schema: `gateway.config` reads the TOML by their fields, bounds and descriptions. Times are in
 seconds.
@@ -16,6 +16,7 @@ from proxy.settings.overload import OverloadSettings
 from proxy.settings.primaries import Limits, Primary
 from proxy.settings.primary_tls import PrimaryTls
 from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut, StreamsIn
+from proxy.settings.socks_doors import SocksDoor, SocksUser
 from proxy.settings.tcp import TcpOverload, TcpSettings
 from proxy.settings.transfers import Transfers
 from proxy.settings.tunnel_lists import TunnelList
@@ -46,6 +47,8 @@ __all__ = [
     "ProxyOut",
     "Seconds",
     "Settings",
+    "SocksDoor",
+    "SocksUser",
     "StreamsIn",
     "TcpOverload",
     "TcpSettings",

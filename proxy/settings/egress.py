@@ -9,6 +9,7 @@ from proxy.settings.forwarders import Forwarder
 from proxy.settings.ingress import Backend
 from proxy.settings.keys import TsigKey
 from proxy.settings.primaries import Primary
+from proxy.settings.socks_doors import SocksDoor
 from proxy.settings.transfers import Transfers
 from proxy.settings.tunnel_lists import TunnelList
 from proxy.settings.tunnels import Tunnel
@@ -24,6 +25,7 @@ class EgressSettings(Settings, frozen=True, kw_only=True):
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
     transfers: Transfers = Transfers()
+    socks_doors: tuple[SocksDoor, ...] = ()
     exit: Exit | None = None
     lists: tuple[FilterList, ...] = ()
     zones: tuple[Zone, ...] = ()

@@ -27,7 +27,7 @@ def completed(example: str) -> dict[str, Any]:
     """The example with what other sections of the same file would hold: doors, and whatever it names."""
     tree: dict[str, Any] = {"version": 1, **tomllib.loads(example)}
     filters = tree.get("filters", {})
-    if not {"forwarders", "exit"} & tree.keys() or "filters" in tree or "ingress" in tree:
+    if not {"forwarders", "socks_doors", "exit"} & tree.keys() or "filters" in tree or "ingress" in tree:
         ingress = tree.setdefault("ingress", {})
         ingress.setdefault("listeners", [{"address": "127.0.0.1:5300"}])
         backends = ingress.setdefault("backends", [{"name": "node", "address": "127.0.0.1:5353"}])
@@ -36,8 +36,12 @@ def completed(example: str) -> dict[str, Any]:
     lists = filters.get("lists", [])
     primaries = tree.setdefault("primaries", [])
     named = {table["primary"] for table in [*lists, *tree.get("forwarders", [])] if "primary" in table}
+    named |= {name for door in tree.get("socks_doors", []) for name in door["primaries"]}
     named -= {primary["name"] for primary in primaries}
-    primaries += [{"name": name, "address": "203.0.113.5:53", "tunnels": ["fra"]} for name in sorted(named)]
+    primaries += [
+        {"name": name, "address": f"203.0.113.{number}:53", "tunnels": ["fra"]}
+        for number, name in enumerate(sorted(named), 5)
+    ]
     tunnels = tree.setdefault("tunnels", [])
     used = {name for table in [*primaries, *lists] for name in table.get("tunnels", [])}
     used |= {name for table in tree.get("tunnel_lists", []) for name in table.get("tunnels", [])}

@@ -31,6 +31,7 @@ def test_every_setting_uncommented_is_clean_too(tmp_path: Path, monkeypatch: pyt
     file.write_text(re.sub(r"(?m)^#(?=[a-z\[])", "", starter()))
     monkeypatch.setenv("ZONEGATE_EXIT_KEY", KEY_32)
     monkeypatch.setenv("ZONEGATE_TUNNEL_FRA", "socks5://192.0.2.9:1080")
+    monkeypatch.setenv("ZONEGATE_SOCKS_NODE_1", "password")
     for name, text in {
         "admin.token": "token",
         "cookie.secret": "e5e973e5a6b2a43f48e7dc849e37bfcf",
