@@ -860,7 +860,7 @@ class Answers:
 
     def datagram(self, message: bytes, now: float) -> list[Piece]:
         """One datagram of the primary; in the piece it has a length prefix too. What is no answer to a query of this ID
-        and question is only counted: it may be forged."""
+        and question, or lacks the signature that is due, is only counted: it may be forged, and the query waits on."""
 
     def tick(self, now: float) -> list[Piece]:
         """Verdicts on queries that take too long or bring too little. To be called about once a second: between two

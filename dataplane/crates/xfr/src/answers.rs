@@ -202,6 +202,10 @@ impl Answers {
                 piece.verdict = Some(Box::new(verdict));
                 self.open.remove(&id);
             }
+            Err(wrong) if datagram && wrong.reason.is_of_signature() => {
+                exchange.begin_again(&self.limits, &self.keys);
+                self.fault(Fault::UnsignedDatagram);
+            }
             Err(wrong) => {
                 if let Some(rejected) = self.reject(id, wrong, moment.at) {
                     piece(pieces, id).verdict = rejected.verdict;

@@ -25,11 +25,7 @@ impl Digest {
     #[must_use]
     pub fn of(canonical: &[u8]) -> Self {
         let hash = blake3::hash(canonical);
-        let mut limbs = [0; 4];
-        for (limb, bytes) in limbs.iter_mut().zip(hash.as_bytes().chunks_exact(8)) {
-            *limb = bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
-        }
-        Self(limbs)
+        Self::from_bytes(*hash.as_bytes())
     }
 
     #[inline]
@@ -65,8 +61,8 @@ impl Digest {
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         let mut limbs = [0; 4];
-        for (limb, from) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
-            *limb = from.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+        for (limb, from) in limbs.iter_mut().zip(bytes.as_chunks().0) {
+            *limb = u64::from_le_bytes(*from);
         }
         Self(limbs)
     }

@@ -62,6 +62,11 @@ impl Exchange {
         }
     }
 
+    /// Forget the datagram that was judged last: it was another's.
+    pub fn begin_again(&mut self, limits: &Limits, keys: &Arc<Keys>) {
+        *self = Self::new(self.query.clone(), limits, keys, self.started);
+    }
+
     /// Whether this can be an answer to the query at all: what a datagram must be to be judged.
     #[must_use]
     pub fn is_answered_by(&self, message: &[u8], record: &mut Record) -> bool {

@@ -100,6 +100,17 @@ wire::labelled! {
         UnknownId = "unknown-id",
         /// A datagram that is not an answer, or to another question: it may be forged, and the query waits on.
         WrongDatagram = "wrong-datagram",
+        /// A datagram whose signature is missing or does not hold: it may be forged too, and the query waits on (RFC 8945
+        /// section 5.3).
+        UnsignedDatagram = "unsigned-datagram",
+    }
+}
+
+impl Reason {
+    /// Whether it says who sent a message: one that has it may be another's.
+    #[must_use]
+    pub const fn is_of_signature(self) -> bool {
+        matches!(self, Self::TsigForm | Self::TsigMissing | Self::TsigKey | Self::TsigMac | Self::TsigTruncated)
     }
 }
 

@@ -163,3 +163,23 @@ fn limits_hold_for_signed_answers_too() {
     let verdict = pieces[0].verdict.as_ref().expect("one verdict");
     assert_eq!((verdict.reason, pieces[0].data.as_slice()), (Reason::TooManyMessages, &framed(&messages[..5])[..]));
 }
+
+#[test]
+fn a_datagram_that_is_not_signed_as_it_should_be_does_not_end_the_query() {
+    let mut signer = Signer::new();
+    let asked = signer.sign(query(IXFR, 5));
+    let mut answers = Answers::new(Arc::default(), Arc::new(keys()));
+    answers.expect(&asked, NOW).expect("a query");
+    let plain = answer(IXFR, true, &[soa(7), soa(5), soa(7), soa(7)]);
+    let good = signer.sign(plain.clone());
+    let mut bad = good.clone();
+    bad[50] ^= 0x20;
+    assert!(answers.datagram(&plain, NOW).is_empty());
+    assert!(answers.datagram(&bad, NOW).is_empty());
+    let faults: Vec<_> = answers.faults().filter(|&(_, count)| count > 0).collect();
+    assert_eq!(faults, [(xfr::Fault::UnsignedDatagram, 2)]);
+    let pieces = answers.datagram(&good, NOW);
+    let verdict = pieces[0].verdict.as_ref().expect("a verdict");
+    assert_eq!((verdict.reason, verdict.kind, verdict.messages), (Reason::Accepted, Kind::Ixfr, 1));
+    assert_eq!((verdict.added, verdict.signature), (1, Signature::Verified));
+}

@@ -142,7 +142,10 @@ fn a_forged_datagram_does_not_end_the_query() {
     assert!(answers.datagram(&query(IXFR, 5), NOW).is_empty());
     assert!(answers.datagram(b"short", NOW).is_empty());
     let faults: BTreeMap<_, _> = answers.faults().map(|(fault, count)| (fault.label(), count)).collect();
-    assert_eq!(faults, [("short-message", 1), ("unknown-id", 0), ("wrong-datagram", 2)].into());
+    assert_eq!(
+        faults,
+        [("short-message", 1), ("unknown-id", 0), ("unsigned-datagram", 0), ("wrong-datagram", 2)].into()
+    );
     assert_eq!(verdict(answers.datagram(&answer(IXFR, true, &[soa(5)]), NOW)).kind, Kind::UpToDate);
 }
 
