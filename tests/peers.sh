@@ -12,11 +12,11 @@ SHADOWSOCKS_RUST=1.25.0
 CARGO_FUZZ=0.13.2
 SING_BOX=1.14.1
 PACKAGES=(
-    bind9 bind9-utils bind9-dnsutils nsd knot knot-dnsutils pdns-server pdns-backend-bind ldnsutils unbound
+    bind9 bind9-utils bind9-dnsutils nsd knot knot-dnsutils pdns-server pdns-backend-bind pdns-backend-sqlite3 ldnsutils unbound
     dnsdist dnsperf shadowsocks-libev dante-server microsocks openssh-client openssh-server build-essential
 )
 PROGRAMS=(
-    named dig dnssec-verify nsd knotd kdig pdns_server ldns-verify-zone unbound
+    named dig dnssec-verify nsd knotd kdig pdns_server pdnsutil ldns-verify-zone unbound
     dnsdist dnsperf ss-server ss-local danted microsocks ssh sshd c++
 )
 
@@ -26,6 +26,8 @@ as_root() {
 
 missing_programs() {
     local program
+    # The one package that is no program: a backend of PowerDNS.
+    [ -e /usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql ] || echo pdns-backend-sqlite3
     for program in "${PROGRAMS[@]}"; do
         PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$program" > /dev/null || echo "$program"
     done

@@ -53,7 +53,7 @@ Examples:
 def lab(seconds: float | None, port: int | None, admin_port: int | None, keep: bool, builtin: bool) -> None:
     """Run a whole ring on loopback: primary, exit, gateway, two nodes, and a stream of queries and changes.
 
-    Nothing needs root, and nothing is left behind. NSD, BIND and Knot are used where they are installed.
+    Nothing needs root, and nothing is left behind. NSD, BIND, Knot and PowerDNS are used where they are installed.
     """
     console = Console(soft_wrap=True)
     with _directory(console, keep) as directory:

@@ -93,7 +93,7 @@ async def test_all_processes_end_with_the_ring(tmp_path: Path) -> None:
 
 
 async def test_what_does_not_start_is_an_error_and_leaves_nothing_running(tmp_path: Path) -> None:
-    async with Builtin(Ring(tmp_path, ZONES, software=(Builtin,)).primary.role, tmp_path / "holder") as holder:
+    async with Builtin(Ring(tmp_path, ZONES, software=(Builtin,)).primary.roles, tmp_path / "holder") as holder:
         ring = Ring(tmp_path / "ring", ZONES, software=(Builtin,), dns_port=holder.endpoint.port)
         with pytest.raises(ChildError, match=r"(?s)gateway ended with status .*gateway\.log.*in use"):
             await ring.start()

@@ -1,4 +1,4 @@
-"""Name servers as child processes on loopback: NSD, BIND and Knot, as primary or as secondary node.
+"""Name servers as child processes on loopback: NSD, BIND, Knot and PowerDNS, as primary or as secondary node.
 
 Used by the lab, the tests and the benchmarks.
 """

@@ -17,14 +17,14 @@ from proxy.values import Endpoint
 
 
 class Builtin(NameServer):
-    """One built-in server. As a node it asks for the SOA over UDP, then for IXFR over TCP."""
+    """One built-in server, of one role. As a node it asks for the SOA over UDP, then for IXFR over TCP."""
 
     software: ClassVar[str] = "built-in"
     program: ClassVar[str] = sys.executable
 
     def configuration(self) -> str:
         """The text of its JSON file."""
-        role = self.role
+        (role,) = self.roles
         listen = _pair(self.endpoint)
         key = KeySettings(role.key.name, role.key.algorithm, role.key.secret) if role.key else None
         settings: PrimarySettings | NodeSettings

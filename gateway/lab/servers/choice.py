@@ -5,9 +5,10 @@ from __future__ import annotations
 from gateway.lab.servers.bind import Bind
 from gateway.lab.servers.knot import Knot
 from gateway.lab.servers.nsd import Nsd
+from gateway.lab.servers.powerdns import PowerDns
 from gateway.lab.servers.server import NameServer
 
-SOFTWARE: tuple[type[NameServer], ...] = (Bind, Nsd, Knot)
+SOFTWARE: tuple[type[NameServer], ...] = (Bind, Nsd, Knot, PowerDns)
 
 
 def installed() -> tuple[type[NameServer], ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from gateway.lab.servers.roles import Key, Primary, Secondary, plain
+from gateway.lab.servers.roles import Key, Primary, Role, Secondary, plain
 from gateway.lab.servers.server import NameServer
 
 
@@ -17,8 +18,9 @@ class Knot(NameServer):
 
     def configuration(self) -> str:
         """The text of knot.conf."""
-        parts = [self._server(), _key(self.role.key), self._remotes(), self._acl(), self._template()]
-        parts.append("zone:\n" + "".join(self._zone(zone) for zone in self.role.zones))
+        parts = [self._server(), _section("key", map(_key, self.keys)), _section("remote", self._each(_remotes))]
+        parts += [_section("acl", self._each(_acl)), _section("template", self._each(self._template))]
+        parts.append(_section("zone", self._each(self._zones)))
         return "\n".join(part for part in parts if part)
 
     def argv(self, program: str, configuration: Path) -> list[str]:
@@ -47,52 +49,60 @@ log:
     any: info
 """
 
-    def _remotes(self) -> str:
-        role = self.role
-        targets = role.notify if isinstance(role, Primary) else (role.primary,)
-        if not targets:
-            return ""
-        key = f"    key: {role.key.name}\n" if role.key else ""
-        lines = [
-            f"  - id: remote-{number}\n    address: {target.address}@{target.port}\n{key}"
-            for number, target in enumerate(targets)
-        ]
-        return "remote:\n" + "".join(lines)
+    def _each(self, part: Callable[[Role, int], str]) -> Iterator[str]:
+        """A part of the file for each role; what it defines is told apart by the role's number."""
+        return (part(role, number) for number, role in enumerate(self.roles))
 
-    def _acl(self) -> str:
-        role = self.role
-        key = f"    key: {role.key.name}\n" if role.key else ""
-        rules = "  - id: transfers\n    address: 127.0.0.0/8\n    action: transfer\n"
-        if isinstance(role, Primary):
-            return f"acl:\n{rules}{key}"
-        return f"acl:\n{rules}  - id: notifies\n    address: 127.0.0.0/8\n    action: notify\n{key}"
-
-    def _template(self) -> str:
+    def _template(self, role: Role, number: int) -> str:
         # The journal takes the difference between the old and the new file: that is what IXFR is answered from.
         head = f"""\
-template:
-  - id: default
+  - id: role-{number}
     storage: "{self.directory}"
     journal-content: changes
     journal-max-usage: 4M
 """
-        if isinstance(self.role, Primary):
+        if isinstance(role, Primary):
             return head + "    zonefile-load: difference\n    zonefile-sync: -1\n"
         return head + (
-            f"    refresh-min-interval: 2\n    refresh-max-interval: {max(2, self.role.refresh)}\n"
-            f"    retry-min-interval: 1\n    retry-max-interval: {self.role.refresh}\n"
+            f"    refresh-min-interval: 2\n    refresh-max-interval: {max(2, role.refresh)}\n"
+            f"    retry-min-interval: 1\n    retry-max-interval: {role.refresh}\n"
         )
 
-    def _zone(self, zone: str) -> str:
-        role = self.role
-        head = f"  - domain: {plain(zone)}\n    file: {self.zone_file(zone).name}\n"
+    def _zones(self, role: Role, number: int) -> str:
         if isinstance(role, Secondary):
-            return f"{head}    master: remote-0\n    acl: [transfers, notifies]\n"
-        targets = ", ".join(f"remote-{number}" for number in range(len(role.notify)))
-        return f"{head}    acl: transfers\n" + (f"    notify: [{targets}]\n" if targets else "")
+            more = f"    master: remote-{number}-0\n    acl: [transfers-{number}, notifies-{number}]\n"
+        else:
+            targets = ", ".join(f"remote-{number}-{index}" for index in range(len(role.notify)))
+            more = f"    acl: transfers-{number}\n" + (f"    notify: [{targets}]\n" if targets else "")
+        return "".join(
+            f"  - domain: {plain(zone)}\n    template: role-{number}\n    file: {self.zone_file(zone).name}\n{more}"
+            for zone in role.zones
+        )
 
 
-def _key(key: Key | None) -> str:
-    if key is None:
-        return ""
-    return f"key:\n  - id: {key.name}\n    algorithm: {key.algorithm}\n    secret: {key.secret}\n"
+def _remotes(role: Role, number: int) -> str:
+    targets = role.notify if isinstance(role, Primary) else (role.primary,)
+    return "".join(
+        f"  - id: remote-{number}-{index}\n    address: {target.address}@{target.port}\n{_signed(role)}"
+        for index, target in enumerate(targets)
+    )
+
+
+def _acl(role: Role, number: int) -> str:
+    rules = f"  - id: transfers-{number}\n    address: 127.0.0.0/8\n    action: transfer\n"
+    if isinstance(role, Primary):
+        return f"{rules}{_signed(role)}"
+    return f"{rules}  - id: notifies-{number}\n    address: 127.0.0.0/8\n    action: notify\n{_signed(role)}"
+
+
+def _signed(role: Role) -> str:
+    return f"    key: {role.key.name}\n" if role.key else ""
+
+
+def _key(key: Key) -> str:
+    return f"  - id: {key.name}\n    algorithm: {key.algorithm}\n    secret: {key.secret}\n"
+
+
+def _section(name: str, parts: Iterable[str]) -> str:
+    text = "".join(parts)
+    return f"{name}:\n{text}" if text else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from gateway.lab.servers.roles import Key, Primary, Secondary, plain
+from gateway.lab.servers.roles import Key, Primary, Secondary, ServerTls, plain
 from gateway.lab.servers.server import NameServer
 
 
@@ -17,8 +17,8 @@ class Nsd(NameServer):
 
     def configuration(self) -> str:
         """The text of nsd.conf."""
-        parts = [self._server(), _key(self.role.key)]
-        parts += [self._zone(zone, self.role) for zone in self.role.zones]
+        parts = [self._server(), *map(_key, self.keys)]
+        parts += [self._zone(zone, role) for role in self.roles for zone in role.zones]
         return "\n".join(part for part in parts if part)
 
     def argv(self, program: str, configuration: Path) -> list[str]:
@@ -31,7 +31,7 @@ class Nsd(NameServer):
         return f"""\
 server:
     ip-address: {self.endpoint.address}@{self.endpoint.port}
-{_tls(self.role)}    username: ""
+{_tls(self.tls)}    username: ""
     chroot: ""
     pidfile: ""
     database: ""
@@ -67,9 +67,8 @@ remote-control:
         )
 
 
-def _tls(role: Primary | Secondary) -> str:
+def _tls(tls: ServerTls | None) -> str:
     """NSD of 4.6 asks clients for no certificate."""
-    tls = role.tls if isinstance(role, Primary) else None
     if tls is None:
         return ""
     return (
@@ -78,7 +77,5 @@ def _tls(role: Primary | Secondary) -> str:
     )
 
 
-def _key(key: Key | None) -> str:
-    if key is None:
-        return ""
+def _key(key: Key) -> str:
     return f'key:\n    name: {key.name}\n    algorithm: {key.algorithm}\n    secret: "{key.secret}"\n'

@@ -23,9 +23,9 @@ class Key:
     algorithm: str = "hmac-sha256"
 
     @classmethod
-    def generate(cls, name: str) -> Self:
+    def generate(cls, name: str, algorithm: str = "hmac-sha256") -> Self:
         """A new key with 32 random bytes."""
-        return cls(name, base64.b64encode(secrets.token_bytes(32)).decode())
+        return cls(name, base64.b64encode(secrets.token_bytes(32)).decode(), algorithm)
 
     def for_dnspython(self) -> dns.tsig.Key:
         """The form that dnspython signs and checks with."""
@@ -50,6 +50,9 @@ class Primary:
     notify: tuple[Endpoint, ...] = ()
     key: Key | None = None  # with a key, transfers must be signed by it, and NOTIFY is
     tls: ServerTls | None = None  # with it, BIND and NSD transfer over TLS as well; BIND over nothing else
+    rrset: int = (
+        100  # records of one name and type that it takes; the default is that of BIND, the only one with a bound
+    )
 
     def __post_init__(self) -> None:
         if not self.zones:
@@ -66,6 +69,7 @@ class Secondary:
     refresh: int = (
         1  # seconds between two looks at the primary; the zones' own refresh time counts only if it is shorter
     )
+    rrset: int = 100  # as at the primary
 
     def __post_init__(self) -> None:
         if not self.zones:
@@ -73,6 +77,7 @@ class Secondary:
 
 
 Role = Primary | Secondary
+"""Zones that a server treats alike. One may have several roles: other keys, other primaries, other zones in each."""
 
 
 def plain(zone: str) -> str:
