@@ -14,9 +14,9 @@ wire::labelled! {
         /// TC is set in a message over TCP (RFC 5936 section 2.2.1).
         TcBit = "tc-bit",
         /// The first message repeats another question than was asked, or none; or a later one another (RFC 5936 section
-        /// 2.2.1).
+        /// 2.2.2).
         Question = "question",
-        /// An RCODE in a message behind the first.
+        /// An RCODE in a message behind the first (RFC 5936 section 2.2).
         LaterError = "later-error",
         /// Bytes behind the last record.
         TrailingBytes = "trailing-bytes",
@@ -101,7 +101,7 @@ wire::labelled! {
         /// A datagram that is not an answer, or to another question: it may be forged, and the query waits on.
         WrongDatagram = "wrong-datagram",
         /// A datagram whose signature is missing or does not hold: it may be forged too, and the query waits on (RFC 8945
-        /// section 5.3).
+        /// section 5.4).
         UnsignedDatagram = "unsigned-datagram",
     }
 }
