@@ -6,6 +6,8 @@
 //! keeps the limit; one that comes in pieces may grow to twice the limit, and with more than 4,096 RRsets under suspicion
 //! (zones of some 45 million records) the newest are not.
 //!
+//! A record that a primary sends twice, which it should not (RFC 5936 section 2.2), counts twice.
+//!
 //! In an IXFR what is deleted is taken off, and never below nothing; the rest is at most what the RRset has in that
 //! version.
 
