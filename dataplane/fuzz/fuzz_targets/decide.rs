@@ -1,5 +1,6 @@
 //! Invariant: whatever clients send, in whatever order and at whatever times, the engine
 //! - gives a verdict, and does not panic;
+//! - hands over nothing but NOTIFY for a zone that takes it, from who may send it or signed;
 //! - forwards nothing but what the wire check passes, lies in a served zone and is granted;
 //! - in any second forwards no more than burst + rate queries that share a bucket, and gives no more error replies than
 //!   the budget;
@@ -10,12 +11,12 @@
 
 #![no_main]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicU64;
 
 use engine::{
-    Act, Action, Algorithm, Client, Condition, ErrorBudget, Grants, Key, Layout, Now, Policy, PolicySpec, RateLimit,
-    Rule, RuleAction, Section, Unit, Verdict, decide,
+    Act, Action, Algorithm, Client, Condition, ErrorBudget, Grants, Key, Layout, NotifySpec, Now, Policy, PolicySpec,
+    RateLimit, Rule, RuleAction, Section, Unit, Verdict, decide,
 };
 use libfuzzer_sys::fuzz_target;
 use wire::{Checks, Transport, check_query};
@@ -24,6 +25,9 @@ const RATE: u32 = 4;
 const BURST: u32 = 8;
 const ERRORS: u32 = 5;
 const ZONE: &[u8] = b"\x07example\0";
+/// The zone whose NOTIFY is handed over, and who may send it unsigned.
+const NOTIFIED: &[u8] = b"\x03www\x07example\0";
+const KNOWN: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7))];
 const GOOD: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x03www\x07eXample\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\x80\0\0\x0c\0\x0a\0\x08abcdefgh";
 
 fn spec() -> PolicySpec {
@@ -52,6 +56,11 @@ fn spec() -> PolicySpec {
         ],
         error_budget: ErrorBudget { rate: ERRORS, prefix_rate: 3 },
         rules: rules(),
+        notifies: vec![NotifySpec {
+            zone: NOTIFIED.to_vec(),
+            from: KNOWN.map(|address| (address, 32)).to_vec(),
+            keys: vec![b"\x01k\0".to_vec()],
+        }],
         ..PolicySpec::default()
     }
 }
@@ -115,6 +124,12 @@ fuzz_target!(|input: &[u8]| {
             }
             Verdict::Reply { truncated: false, .. } => errors[usize::from(client.transport.is_stream())].push(now),
             Verdict::Reply { rcode, .. } => assert_eq!(rcode, 0),
+            Verdict::HandOver => {
+                let query = check_query(message, client.transport, &Checks::default()).expect("it has passed");
+                let name = query.question.expect("it has one").name;
+                assert!(query.opcode == 4 && name.eq_ignore_ascii_case(NOTIFIED), "a NOTIFY for that zone");
+                assert!(query.signed || KNOWN.contains(&client.address), "nobody else may send it");
+            }
             Verdict::Drop(_) => {}
         }
     }
