@@ -16,10 +16,9 @@ from msgspec import Struct
 
 from filters.errors import FilterError
 from filters.names import zone_wire
-from gateway.config.directory import state_directory
+from gateway.recalled import recall_egress
 from gateway.settings import GatewaySettings
 from proxy.egress.counters import TunnelCounters
-from proxy.egress.listed import Listed, expand
 from proxy.egress.pool.exit_checks import Check, ask_whoami
 from proxy.egress.pool.fault import remedy
 from proxy.egress.pool.probe import probe
@@ -30,9 +29,7 @@ from proxy.egress.status import ExitAddressStatus
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import make_tunnels
 from proxy.errors import ProxyError
-from proxy.protocol.server_lists import ServerList
-from proxy.protocol.tunnel_urls import ShadowsocksAddress
-from proxy.settings import EgressSettings, Primary, TsigKey
+from proxy.settings import Primary, TsigKey
 from proxy.settings import Tunnel as TunnelSettings
 
 AT_ONCE = 16  # probes in flight
@@ -114,7 +111,7 @@ async def prepare(settings: GatewaySettings, file: Path, only: str | None, zone:
         ValueError: TLS material that can't be used, a zone that is none, or a tunnel that is not there.
     """
     base = file.parent
-    egress, addresses = await _expanded(settings, file, base)
+    egress, addresses = recall_egress(settings, file)
     if zone is not None:
         try:
             zone_wire(zone)
@@ -140,35 +137,6 @@ async def prepare(settings: GatewaySettings, file: Path, only: str | None, zone:
 
 def _transports(server: PrimaryServer, tunnel: Tunnel) -> tuple[Transport, ...]:
     return ("udp", "tcp") if server.carries_udp and tunnel.carries_udp else ("tcp",)
-
-
-async def _expanded(
-    settings: GatewaySettings, file: Path, base: Path
-) -> tuple[EgressSettings, dict[str, ShadowsocksAddress]]:
-    """With the servers of server lists, as they were last fetched."""
-    egress = EgressSettings(
-        tunnels=settings.tunnels,
-        tunnel_lists=settings.tunnel_lists,
-        tsig_keys=settings.tsig_keys,
-        primaries=settings.primaries,
-        forwarders=settings.forwarders,
-    )
-    if not egress.tunnel_lists:
-        return egress, {}
-    # Imported here, because most gateways have none.
-    from gateway.supervisor.gateway import LISTS
-    from proxy.egress.fetch.servers import ServerLists
-
-    lists: dict[str, Listed] = {}
-
-    async def follow(name: str, found: ServerList) -> None:
-        lists.setdefault(name, Listed()).take(found)
-
-    folder = state_directory(settings.state, file) / LISTS / "tunnels"
-    ways: dict[str, Tunnel] = {}
-    recalling = ServerLists(folder=folder, base=base, tunnel=ways.__getitem__, follow=follow, emit=lambda _n, _f: None)
-    await recalling.recall(egress.tunnel_lists)
-    return expand(egress, lists)
 
 
 async def run(made: Iterable[Task], limit: float) -> AsyncIterator[Probed]:

@@ -14,6 +14,10 @@ from gateway.errors import StartError
 MODE = 0o700
 
 
+LISTS = "lists"
+"""Below the state directory: where what is fetched is kept."""
+
+
 def state_directory(named: str | None, config: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
     """Where it is: as `state` says (relative to the configuration file), else where systemd says, else beside the file.
 

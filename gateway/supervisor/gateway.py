@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gateway import ipc
 from gateway.config import ConfigError, Loaded, Problem
 from gateway.config.changes import read_changes
-from gateway.config.directory import state_directory
+from gateway.config.directory import LISTS, state_directory
 from gateway.errors import StartError
 from gateway.events import EventSink
 from gateway.lists.values import ListState
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 
 GRACE = 10.0
 """Seconds that a drain may take to answer what is in flight."""
-
-LISTS = "lists"
-"""Below the state directory: where what is fetched is kept."""
 
 _SHOWN = 50
 """Problems of a rejected configuration that are logged; the answer to the reload has them all."""

@@ -11,6 +11,7 @@ import dns.rdatatype
 from dataplane import Verdict
 from filters.errors import FilterError
 from filters.names import zone_wire
+from gateway.recalled import recall_egress
 from gateway.settings import GatewaySettings
 from proxy.egress.counters import TunnelCounters
 from proxy.egress.fetch.pipe import TunnelPipe
@@ -20,7 +21,7 @@ from proxy.egress.primary import PrimaryServer
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import make_tunnels
 from proxy.errors import ProxyError
-from proxy.settings import Primary, TsigKey
+from proxy.settings import EgressSettings, Primary, TsigKey
 
 
 class JobError(Exception):
@@ -66,9 +67,10 @@ class Job:
             zone_wire(zone)
         except FilterError as error:
             raise JobError(f"{zone!r} is no zone: {error}") from None
-        source = _primary(settings, primary)
+        egress, addresses = recall_egress(settings, file)
+        source = _primary(egress, primary)
         names = source.tunnels if tunnel is None else (tunnel,)
-        made = make_tunnels(settings.tunnels, {}, TunnelCounters)
+        made = make_tunnels(egress.tunnels, {}, TunnelCounters, addresses)
         for name in names:
             if name not in made:
                 raise JobError(f"there is no tunnel {name!r}; known are {_known(made)}")
@@ -125,7 +127,7 @@ class Job:
             pipe.close()
 
 
-def _primary(settings: GatewaySettings, name: str | None) -> Primary:
+def _primary(settings: EgressSettings, name: str | None) -> Primary:
     found = [each for each in settings.primaries if name is None or each.name == name]
     if len(found) == 1:
         return found[0]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import dns.message
+import dns.rcode
 import pytest
 
 from proxy.egress.counters import TunnelCounters
@@ -39,6 +41,7 @@ from tests.egress.scripted_primary import ScriptedPrimary, soa_answer
 from tests.egress.test_socks5_tunnel import Catcher
 from tests.support import tunnels
 from tests.support.peers import auntil
+from tests.support.socks_servers import microsocks
 
 SOA = dns.message.make_query("example.com", "SOA").to_wire()
 METHOD = "2022-blake3-aes-256-gcm"
@@ -266,3 +269,23 @@ async def test_a_server_without_udp_is_asked_once() -> None:
         assert not way.carries_udp
         with pytest.raises(TunnelError):
             await way.open_datagrams(Endpoint.parse("192.0.2.7:53"))
+
+
+async def test_a_real_server_without_udp_has_its_queries_carried_over_tcp(tmp_path: Path) -> None:
+    """microsocks refuses UDP ASSOCIATE once; from then on what nodes ask over UDP takes a stream."""
+    place = fresh_endpoint()
+    async with AsyncExitStack() as stack, ScriptedPrimary() as primary:
+        child = tunnels.listening(microsocks(tmp_path, place), place)
+        await asyncio.to_thread(child.__enter__)
+        stack.push(child)
+        settings = forwarder_settings([tunnel("micro", f"socks5://{place}")], primary.endpoint)
+        async with running(settings) as near:
+            await auntil(partial(_asked_udp, settings.forwarders[0].listen))
+            assert not near.tunnel("micro").carries_udp
+            assert primary.asked_udp == []
+            assert near.status().tunnels[0].failures == {"command-not-supported": 1}
+
+
+async def _asked_udp(listen: Endpoint) -> bool:
+    answer = dns.message.from_wire(await ask_udp(listen, SOA))
+    return answer.rcode() == dns.rcode.NOERROR and bool(answer.answer)

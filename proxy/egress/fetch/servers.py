@@ -50,15 +50,9 @@ class ServerLists:
     async def recall(self, lists: Sequence[TunnelList]) -> None:
         """Take the last good version of each, from before a restart; what is a file is read where it is."""
         for settings in lists:
-            document = _read(self._base / settings.file) if settings.file is not None else None
-            for content in (document, _read(self._kept(settings))):
-                try:
-                    found = parse_server_list(content) if content is not None else None
-                except ValueError:  # told when it is looked at in its turn
-                    continue
-                if found is not None:
-                    await self._follow(settings.name, found)
-                    break
+            found = last_good(settings, self._folder, self._base)
+            if found is not None:
+                await self._follow(settings.name, found)
 
     def configure(self, lists: Sequence[TunnelList]) -> None:
         """Look for news of these from now on. One that stays as it is keeps its time."""
@@ -147,7 +141,23 @@ class ServerLists:
         self._emit("tunnel-list.failed", fields)
 
     def _kept(self, settings: TunnelList) -> Path:
-        return self._folder / f"{settings.name}.servers"
+        return _kept(self._folder, settings)
+
+
+def last_good(settings: TunnelList, folder: Path, base: Path) -> ServerList | None:
+    """The list as it stands in its file, or else the last good version that is kept in `folder`."""
+    document = _read(base / settings.file) if settings.file is not None else None
+    for content in (document, _read(_kept(folder, settings))):
+        try:
+            if content is not None:
+                return parse_server_list(content)
+        except ValueError:  # the running gateway tells of it; here the next one is tried
+            continue
+    return None
+
+
+def _kept(folder: Path, settings: TunnelList) -> Path:
+    return folder / f"{settings.name}.servers"
 
 
 def _version(path: Path) -> Version | None:
