@@ -130,8 +130,12 @@ class SocksServer:
             way.stop_accepting()
 
     def retire(self) -> None:
-        """Nothing new; what is open goes on to its end."""
+        """Nothing new; open connections go on to their end. Associations, which have none of their own, end now."""
         self.stop_accepting()
+        for client in self._clients:
+            client.abort()
+        for way in self._all():
+            way.retire()
 
     @property
     def busy(self) -> bool:

@@ -262,3 +262,26 @@ async def test_noise_gets_nothing(wire: bytes) -> None:
         assert got in {b"", b"\5\0"}
         await auntil(lambda: service.status().forwarders[-1].connections_open == 0)
         assert primary.accepted == 0
+
+
+async def test_a_door_that_is_taken_away_ends_its_associations_and_answers_what_was_asked() -> None:
+    held: list[bytes] = []
+
+    def keep(query: bytes) -> list[bytes]:
+        held.append(query)
+        return []
+
+    async with ScriptedPrimary(keep) as primary:
+        settings = door_settings(primary.endpoint)
+        place = settings.socks_doors[0].listen
+        async with running(settings) as service, connection(place) as (reader, writer), connection(place) as other:
+            assert (await request(reader, writer, 1, primary.endpoint))[0] == 0
+            assert (await request(*other, 3, Endpoint.parse("0.0.0.0:0")))[0] == 0
+            writer.write(frame(SOA))
+            await auntil(lambda: held)
+            await service.reload(msgspec.structs.replace(settings, socks_doors=()), ())
+            assert await is_closed(other[0])
+            (asked,) = primary.connections
+            asked.write(frame(soa_answer(held[0])[0]))
+            assert await read_message(reader) == soa_answer(SOA)[0]
+            assert service.status().forwarders == ()
