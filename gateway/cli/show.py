@@ -50,6 +50,7 @@ def tables(state: GatewayState) -> Iterable[Table]:
 _EGRESS = {
     "tunnels": ("name", "kind", "streams open", "streams total", "bytes in", "bytes out", "failures", "last error"),
     "forwarders": ("listen", "primary", "connections open", "queries udp", "queries tcp", "refused"),
+    "primaries": ("name", "connections open", "connections opened", "transfers running", "waiting"),
     "exit": ("listen", "streams open", "streams total", "handshakes", "bytes in", "bytes out", "rejects"),
     "exit users": ("name", "streams open", "streams total", "associations open", "bytes in", "bytes out", "rejects"),
 }

@@ -187,6 +187,8 @@ class Connection(asyncio.Protocol):
         for data in self._early:
             self._stream.write(data)
         self._early.clear()
+        if self._held:
+            self._stream.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         if self._ended is not None:
