@@ -59,7 +59,6 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._attempt: Attempt | None = None
         self._passed = False  # to the node
-        self._delay: float | None = None  # seconds to the first byte of the answer
         self._refusal: bytes | None = None  # of a primary, for the node if no other way helps
 
     @property
@@ -104,8 +103,6 @@ class Exchange:
                     self._counters.refused["answer-cut"] += 1
                     return Outcome.CUT
                 continue
-            route.worked(tunnel, "tcp", self._delay)
-            self._plan.judge.record(verdict, tunnel.counters.name, self._counters)
             if self._passed:
                 return Outcome.ANSWERED if verdict.accepted else Outcome.CUT
             rejected = rejected or not verdict.accepted
@@ -129,16 +126,28 @@ class Exchange:
         if self._asker.full:
             attempt.hold(True)
         try:
-            return await self._verdict(attempt, patience)
+            verdict = await self._verdict(attempt, patience)
         except asyncio.CancelledError:
-            waited = self._loop.time() - attempt.asked
-            if attempt.heard is None and waited >= PATIENCE_OF_NODES:  # its next attempt shall go another way
-                self._plan.route.failed(tunnel, "tcp", no_answer(waited))
+            self._left(tunnel, attempt)
             raise
+        else:
+            self._judged(tunnel, attempt, verdict)
+            return verdict
         finally:
             self._attempt = None
-            self._delay = attempt.delay
             attempt.drop()
+
+    def _left(self, tunnel: Tunnel, attempt: Attempt) -> None:
+        """The node is gone. It may have what it wanted: many close as soon as they have the last message."""
+        waited = self._loop.time() - attempt.asked
+        if attempt.verdict.done() and attempt.verdict.exception() is None:
+            self._judged(tunnel, attempt, attempt.verdict.result())
+        elif attempt.heard is None and waited >= PATIENCE_OF_NODES:  # its next attempt shall go another way
+            self._plan.route.failed(tunnel, "tcp", no_answer(waited))
+
+    def _judged(self, tunnel: Tunnel, attempt: Attempt, verdict: Verdict) -> None:
+        self._plan.route.worked(tunnel, "tcp", attempt.delay)
+        self._plan.judge.record(verdict, tunnel.counters.name, self._counters)
 
     async def _verdict(self, attempt: Attempt, patience: float) -> Verdict:
         """Wait for it, as long as something comes. What has begun to pass has the guard's limits alone."""

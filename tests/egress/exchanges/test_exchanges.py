@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import Callable
 from functools import cache
 
@@ -21,7 +23,7 @@ from proxy.egress.service import EgressService
 from proxy.egress.sockets import open_egress_sockets
 from proxy.protocol.dns_frames import frame
 from proxy.settings import EgressSettings, Limits, TsigKey
-from proxy.values import Secret
+from proxy.values import Endpoint, Secret
 from tests.egress.ring import (
     Events,
     ask_tcp,
@@ -84,6 +86,33 @@ async def test_a_connection_is_used_again_by_all_nodes() -> None:
             assert primary.accepted == 1
             (status,) = near.status().primaries
             assert (status.connections_opened, status.connections_reused, status.connections_open) == (1, 9, 1)
+
+
+def transfer_and_leave(listen: Endpoint) -> None:
+    """As NSD and PowerDNS do it: the connection is closed as soon as the last message is there."""
+    with socket.create_connection(listen.sockaddr, 5) as node, node.makefile("rb") as answers:
+        node.sendall(frame(AXFR))
+        assert [answers.read(int.from_bytes(answers.read(2))) for _ in ZONE] == ZONE
+        node.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_what_a_node_has_counts_though_it_leaves_at_once() -> None:
+    """The end of its connection may be seen before the exchange has looked at the verdict."""
+    learned, transfers = list[Learned](), 60
+    async with ScriptedPrimary(zone_answer) as primary:
+        settings = forwarder_settings([DIRECT], primary.endpoint)
+        events = Events()
+        service = EgressService(
+            settings=settings, sockets=open_egress_sockets(settings), emit=events, learned=learned.append
+        )
+        await service.start()
+        try:
+            for _ in range(transfers):
+                await asyncio.to_thread(transfer_and_leave, settings.forwarders[0].listen)
+            await auntil(lambda: service.status().forwarders[0].connections_open == 0)
+        finally:
+            await service.drain(0)
+        assert len(events.named("transfer.accepted")) == len(learned) == transfers
 
 
 async def test_soa_checks_share_a_connection_and_do_not_wait_behind_a_transfer() -> None:
