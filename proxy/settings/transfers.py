@@ -22,4 +22,4 @@ class Transfers(Settings, frozen=True, kw_only=True):
     patience: Annotated[
         Seconds,
         Meta(description="a query that has waited for its turn this long gets SERVFAIL, and the node tries again"),
-    ] = 4.0
+    ] = 30.0
