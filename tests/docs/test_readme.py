@@ -101,7 +101,7 @@ def test_the_five_minutes_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_what_stands_against_attacks_can_be_added_to_it(tmp_path: Path) -> None:
-    gateway, defence = blocks(page(README), "toml")
+    gateway, _, defence = blocks(page(README), "toml")
     for name, secret in (("cookie.secret", "00112233445566778899aabbccddeeff"), ("fra.url", "direct://")):
         (tmp_path / name).write_text(secret)
         (tmp_path / name).chmod(0o600)
@@ -109,3 +109,20 @@ def test_what_stands_against_attacks_can_be_added_to_it(tmp_path: Path) -> None:
     filters = load(tmp_path / "zonegate.toml").settings.filters
     assert [limit.name for limit in filters.rate_limits] == [None, "client", "unproven"]
     assert filters.cookies.secret is not None
+
+
+def test_what_the_way_out_can_have_goes_with_the_rest(tmp_path: Path) -> None:
+    gateway, way_out, _ = blocks(page(README), "toml")
+    begin, end = gateway.index("[[primaries]]"), gateway.index("[[forwarders]]")
+    for name, secret in (
+        ("fra.url", "socks5://192.0.2.1:1080"),
+        ("ams.url", "socks5://192.0.2.2:1080"),
+        ("customer-a.tsig", "c2VjcmV0"),
+    ):
+        (tmp_path / name).write_text(secret)
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "zonegate.toml").write_text(gateway[:begin] + way_out + gateway[end:])
+    settings = load(tmp_path / "zonegate.toml").settings
+    assert settings.tunnels[1].through == "fra"
+    assert settings.primaries[0].tls is not None
+    assert settings.zones[0].primaries == ("customer-a",)
