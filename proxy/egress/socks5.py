@@ -89,14 +89,16 @@ class Socks5Tunnel:
     def _relay(bound: Target, peer: Endpoint, target: Endpoint) -> TunnelHost:
         """Where datagrams go. A server that names no address means the one that it was reached at.
 
-        It can't name the primary: that would be the direct way.
+        It can't name the primary, in whatever form: that would be the direct way. Another port of the primary's address
+        is right only where the SOCKS server has that address itself.
         """
         if isinstance(bound, NamedTarget):
             raise ProtocolError("the SOCKS server names its relay by a host name, not by an address", "bad-address")
-        address = peer.address if bound.address.is_unspecified else bound.address
-        if Endpoint(address, bound.port) == target:
+        named = Endpoint.of(bound.sockaddr)  # "::ffff:192.0.2.1" leads where 192.0.2.1 leads
+        relay = Endpoint(peer.address if named.address.is_unspecified else named.address, named.port)
+        if relay == target or relay.address == target.address != peer.address:
             raise ProtocolError("the SOCKS server names the primary itself as its relay", "bad-address")
-        return TunnelHost(str(address), bound.port)
+        return TunnelHost(*relay.sockaddr)
 
 
 class _Handshake(Opening):
