@@ -18,7 +18,17 @@ from gateway.config.problems import Key, show_key
 from gateway.settings import GatewaySettings
 from proxy.settings import Listener
 
-_OF_TRANSFERS = ("tunnels", "tsig_keys", "primaries", "forwarders", "socks_doors", "zones", "exit")
+_OF_TRANSFERS = (
+    "tunnels",
+    "tunnel_lists",
+    "tsig_keys",
+    "primaries",
+    "forwarders",
+    "transfers",
+    "socks_doors",
+    "zones",
+    "exit",
+)
 """The tables that need the transfer process."""
 
 
@@ -71,8 +81,7 @@ def _effective(old: GatewaySettings, new: GatewaySettings, transfers: bool) -> G
     admin = replace(new.admin, address=old.admin.address)
     effective = replace(new, state=old.state, ingress=ingress, filters=filters, admin=admin)
     if transfers != (new.egress is not None):
-        names = ("tunnels", "tunnel_lists", "tsig_keys", "primaries", "forwarders", "transfers", "zones", "exit")
-        kept = {name: getattr(old, name) for name in names}
+        kept = {name: getattr(old, name) for name in _OF_TRANSFERS}
         effective = replace(effective, **kept)
     return effective
 

@@ -65,6 +65,23 @@ def test_a_new_role_needs_a_restart_and_brings_nothing_of_itself(tmp_path: Path)
     assert changes.restart == ("exit", "forwarders", "primaries", "tunnels")
 
 
+def test_a_socks_door_alone_is_a_new_role_too(tmp_path: Path) -> None:
+    """Its primaries can't come either, and a door without them would be what the file doesn't say."""
+    door = '[[socks_doors]]\nlisten = "127.0.0.1:1080"\nprimaries = ["customer-a"]\n'
+    tables = (
+        '[[tunnels]]\nname = "t"\nurl = "direct://"\n'
+        '[[primaries]]\nname = "customer-a"\naddress = "192.0.2.9:53"\ntunnels = ["t"]\n'
+    )
+    before = settings(tmp_path, FULL.partition("[[tunnels]]")[0])
+    changes = compare(before, settings(tmp_path, FULL.partition("[[tunnels]]")[0] + tables + door))
+    assert changes.effective.egress is None
+    assert changes.restart == ("primaries", "socks_doors", "tunnels")
+    with_door = settings(tmp_path, FULL.partition("[[tunnels]]")[0] + tables + door)
+    gone = compare(with_door, before)
+    assert gone.effective.egress == with_door.egress
+    assert gone.restart == ("primaries", "socks_doors", "tunnels")
+
+
 def test_ingress_can_neither_come_nor_go(tmp_path: Path) -> None:
     egress = "version = 1\n[[tunnels]]" + FULL.partition("[[tunnels]]")[2]
     without, with_ingress = settings(tmp_path, egress), settings(tmp_path, FULL)
