@@ -20,14 +20,17 @@ import contextlib
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 
 from proxy.egress.pool.breaker import State
 from proxy.egress.pool.probe import Subject, probe
-from proxy.egress.pool.way import Way
+from proxy.egress.pool.way import Transport, Way
+from proxy.egress.tunnel import Tunnel
 from proxy.errors import ProxyError
 from proxy.values import Emit
 
-AT_ONCE = 16  # probes in flight; the others wait for their turn
+AT_ONCE = 16  # probes in flight; the others wait for their turn, which comes to what is due longest
+WAYS = 100  # of so many ways, one more may be probed at the same time: else some of thousands would not be in a round
 LONGEST_PROBE = 5.0  # seconds that a trial may take; a doubt is cleared in the time that a query would wait
 FIRST = 3.0  # seconds behind the start: by then the nodes have shown most of it
 LOOK = 1.0  # seconds between two looks at what is due, at most
@@ -43,7 +46,9 @@ class Prober:
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - nothing to guess: it only spreads the load
         self._subjects: tuple[Subject, ...] = ()
+        self._by_tunnel: dict[tuple[Tunnel, Transport], list[tuple[Subject, Way]]] = {}
         self._spread: dict[Way, float] = {}
+        self._most = AT_ONCE
         self._running: dict[Way, asyncio.Task[None]] = {}
         self._urgent: set[Subject] = set()
         self._unjudged: set[Subject] = set()  # for which probes of others may be proof
@@ -58,7 +63,12 @@ class Prober:
         self._subjects = tuple(each for each in subjects if each.route.rules.probes)
         for subject in self._subjects:
             subject.route.probed, subject.route.doubted = True, partial(self._hurry, subject)
+        self._by_tunnel.clear()
+        for subject in self._subjects:
+            for way in subject.route.ways:
+                self._by_tunnel.setdefault((way.tunnel, way.transport), []).append((subject, way))
         ways = {way for subject in self._subjects for way in subject.route.ways}
+        self._most = max(AT_ONCE, len(ways) // WAYS)
         self._spread = {way: self._spread.get(way, self._draw()) for way in ways}
         self._next_look = 0.0
         self._wake.set()
@@ -97,28 +107,32 @@ class Prober:
             self._wake.clear()
             now = self._clock()
             if now >= self._next_look:
-                first = min((self._look(subject, now) for subject in self._subjects), default=now + LOOK)
+                first = self._look(self._subjects, now)
                 # All ways of many primaries are a long list: it is not gone through for each of them.
                 self._next_look = min(max(first, now + SHORTEST_LOOK), now + LOOK)
             while self._urgent:
                 subject = self._urgent.pop()
-                self._look(subject, now)
+                self._look((subject,), now)
                 self._seek_proof(subject, now)
             # Not by wait_for: in Python 3.11 that loses a cancellation which comes together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, self._next_look - self._clock())):
                     await self._wake.wait()
 
-    def _look(self, subject: Subject, now: float) -> float:
-        """Begin the probes of one primary that are due; when the next one is."""
-        following = now + LOOK
-        for way in subject.route.ways:
-            if way in self._running or (way.transport == "udp" and not subject.primary.carries_udp):
-                continue
-            due = self.due(subject, way, now)
-            if due <= now and len(self._running) < AT_ONCE:
-                self._begin(subject, way, now)
-            following = min(following, due)
+    def _look(self, subjects: Sequence[Subject], now: float) -> float:
+        """Begin the probes of these primaries that are due, of what is due longest first; when the next one is."""
+        following, overdue = now + LOOK, []
+        for subject in subjects:
+            for way in subject.route.ways:
+                if way in self._running or (way.transport == "udp" and not subject.primary.carries_udp):
+                    continue
+                due = self.due(subject, way, now)
+                if due <= now:
+                    overdue.append((due, subject, way))
+                following = min(following, due)
+        overdue.sort(key=itemgetter(0))
+        for _, subject, way in overdue[: self._free]:
+            self._begin(subject, way, now)
         return following
 
     def _seek_proof(self, subject: Subject, now: float) -> None:
@@ -127,19 +141,29 @@ class Prober:
         Once for each time that a tunnel begins to fail: then it is known whose fault it is.
         """
         for way in subject.route.ways:
-            since = way.failing_since
-            if since is None or not subject.route.fails(way.transport):
+            if way.failing_since is None or not self._free or not subject.route.fails(way.transport):
                 continue
-            others = (
-                (each, other)
-                for each in self._subjects
-                for other in each.route.ways
-                if each is not subject and other.tunnel is way.tunnel and other.transport == way.transport
-            )
-            known = [(each, other) for each, other in others if not other.failing and other not in self._running]
-            if known and all(other.heard <= since for _, other in known) and len(self._running) < AT_ONCE:
+            other = self._unasked_since(subject, way, way.failing_since)
+            if other is not None:
                 self._unjudged.add(subject)
-                self._begin(*max(known, key=lambda pair: pair[1].heard), now)
+                self._begin(*other, now)
+
+    def _unasked_since(self, subject: Subject, way: Way, since: float) -> tuple[Subject, Way] | None:
+        """The way of another primary through the same tunnel that was last heard of; None if one was since then."""
+        last: tuple[Subject, Way] | None = None
+        for each, other in self._by_tunnel[way.tunnel, way.transport]:
+            if each is subject or other.failing or other in self._running:
+                continue
+            if other.heard > since:
+                return None
+            if last is None or other.heard > last[1].heard:
+                last = each, other
+        return last
+
+    @property
+    def _free(self) -> int:
+        """How many more probes may begin."""
+        return max(0, self._most - len(self._running))
 
     def _begin(self, subject: Subject, way: Way, now: float) -> None:
         limit = LONGEST_PROBE

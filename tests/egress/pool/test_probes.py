@@ -15,7 +15,7 @@ import pytest
 
 from proxy.egress.pool.board import Board
 from proxy.egress.pool.probe import Subject, probe, soa_query
-from proxy.egress.pool.prober import FIRST, Prober
+from proxy.egress.pool.prober import AT_ONCE, FIRST, Prober
 from proxy.egress.pool.way import Way
 from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
@@ -207,3 +207,21 @@ async def test_the_fault_of_a_dead_primary_is_found_through_the_tunnels_of_anoth
         await auntil(lambda: [each for each in events.named("primary.failed") if each["fault"] == "primary"])
         assert alive.asked_tcp
         await prober.stop()
+
+
+async def test_when_more_is_due_than_may_run_what_is_due_longest_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the trials of dead tunnels to the first primaries would leave no probe for the others."""
+    pools = [Simulated(1, Failover()) for _ in range(3 * AT_ONCE)]
+    prober = Prober(Events(), lambda: 0.0)
+    prober.configure([subject_of(pool) for pool in pools])
+    prober._spread = dict.fromkeys(prober._spread, 1.0)
+    begun: list[Way] = []
+    monkeypatch.setattr(prober, "_begin", lambda subject, way, now: begun.append(way))
+    for place, way in enumerate(way for pool in pools for way in pool.route.ways):
+        way.heard -= place
+    prober._look(prober._subjects, pools[0].clock.now + 1000)
+    assert len(begun) == AT_ONCE
+    assert begun == sorted(begun, key=lambda way: way.heard)
+    assert max(way.heard for way in begun) < min(
+        way.heard for pool in pools for way in pool.route.ways if way not in begun
+    )
