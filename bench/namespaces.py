@@ -49,29 +49,34 @@ def edge_and_world() -> Iterator[World]:
     """
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
-        _call("unshare", CLONE_NEWNET)
+        call("unshare", CLONE_NEWNET)
         # It waits for the end of its input, which comes at the latest with our own end.
         with subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE) as holder:
             world = World(holder.pid)
             try:
-                _await_own_namespace(holder)
+                await_own_namespace(holder)
                 _connect(world)
                 yield world
             finally:
                 assert holder.stdin is not None
                 holder.stdin.close()
     finally:
-        _call("setns", home, CLONE_NEWNET)
+        call("setns", home, CLONE_NEWNET)
         os.close(home)
 
 
-def _call(name: str, *arguments: int) -> None:
+def call(name: str, *arguments: int) -> None:
+    """A call of libc about namespaces.
+
+    Raises:
+        BenchError: it was refused.
+    """
     if getattr(_libc, name)(*arguments) != 0:
         error = os.strerror(ctypes.get_errno())
         raise BenchError(f"{name} of the network namespace: {error}; run it as root, or within `unshare -rn`")
 
 
-def _await_own_namespace(holder: subprocess.Popen[bytes]) -> None:
+def await_own_namespace(holder: subprocess.Popen[bytes]) -> None:
     """Until it has left our namespace: what is moved to it earlier would stay here."""
     ours = Path("/proc/self/ns/net").readlink()
     while holder.poll() is None:

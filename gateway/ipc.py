@@ -37,9 +37,9 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Socket(Struct, frozen=True, kw_only=True):
-    """An inherited socket. `listener` is its number in the settings; a forwarder or the exit goes by its address."""
+    """An inherited socket. `listener` is its number in the settings; those of transfers go by their address."""
 
-    owner: Literal["listener", "forwarder", "socks", "exit"]
+    owner: Literal["listener", "forwarder", "socks", "transparent", "source", "exit"]
     transport: Literal["udp", "tcp"]
     descriptor: int
     listener: int = 0

@@ -67,7 +67,7 @@ _TAIL = """\
 | `backend`, `tunnel`, `primary` | the names in the configuration |
 | `state` of tunnels | `closed`: in use; `failing`: in doubt; `open`: left alone; `half-open`: tried again |
 | `fault` | `primary`, `tunnels`, or `unknown`: it can't be told from here |
-| `forwarder` | its `listen` address |
+| `forwarder` | its `listen` address, or that of a door; there the `primary` `-` has what was for none of them |
 | `reason` of refused NOTIFY | `badkey`, `badsig`, `badtime`, `not-allowed`, `formerr`, `not-handed-on` |
 | `event` | the names of the log's events, such as `process.crashed` |
 
@@ -88,6 +88,8 @@ zonegate_transfer_notify_pending > 0
 sum by (tunnel, reason) (rate(zonegate_tunnel_failures_total[15m])) > 0
 # a primary that no tunnel leads to, and what is at fault
 max by (primary, transport, fault) (zonegate_transfer_primary_failing) == 1
+# nodes ask a transparent door for what is no primary of it
+increase(zonegate_transfer_refused_total{{reason="destination"}}[1h]) > 0
 # an exit that is seen under another address than primaries were told
 zonegate_tunnel_exit_verified == 0
 # the last reload was refused

@@ -19,6 +19,7 @@ def recall_egress(settings: GatewaySettings, file: Path) -> tuple[EgressSettings
         tsig_keys=settings.tsig_keys,
         primaries=settings.primaries,
         forwarders=settings.forwarders,
+        transparent_doors=settings.transparent_doors,
     )
     if not egress.tunnel_lists:
         return egress, {}

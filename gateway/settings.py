@@ -20,6 +20,7 @@ from proxy.settings import (
     Primary,
     SocksDoor,
     Transfers,
+    TransparentDoor,
     TsigKey,
     Tunnel,
     TunnelList,
@@ -76,6 +77,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
     socks_doors: tuple[SocksDoor, ...] = ()
+    transparent_doors: tuple[TransparentDoor, ...] = ()
     zones: tuple[Zone, ...] = ()
     transfers: Transfers = Transfers()
     exit: Exit | None = None
@@ -91,11 +93,12 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
 
     @property
     def egress(self) -> EgressSettings | None:
-        """What the transfer process runs; None when no forwarder, exit, list to fetch or zone is configured."""
+        """What the transfer process runs; None when no forwarder, door, exit, list to fetch or zone is configured."""
         lists = tuple(each for each in self.filters.lists if each.is_remote) if self.ingress is not None else ()
         # A zone without a way in has no NOTIFY to take and no backends to tell.
         zones = self.zones if self.ingress is not None else ()
-        if not self.forwarders and not self.socks_doors and self.exit is None and not lists and not zones:
+        doors = self.forwarders or self.socks_doors or self.transparent_doors
+        if not (doors or self.exit is not None or lists or zones):
             return None
         return EgressSettings(
             tunnels=self.tunnels,
@@ -104,6 +107,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             primaries=self.primaries,
             forwarders=self.forwarders,
             socks_doors=self.socks_doors,
+            transparent_doors=self.transparent_doors,
             transfers=self.transfers,
             exit=self.exit,
             lists=lists,

@@ -13,11 +13,11 @@ CARGO_FUZZ=0.13.2
 SING_BOX=1.14.1
 PACKAGES=(
     bind9 bind9-utils bind9-dnsutils nsd knot knot-dnsutils pdns-server pdns-backend-bind pdns-backend-sqlite3 ldnsutils unbound
-    dnsdist dnsperf shadowsocks-libev dante-server microsocks openssh-client openssh-server build-essential
+    dnsdist dnsperf shadowsocks-libev dante-server microsocks openssh-client openssh-server build-essential nftables iproute2
 )
 PROGRAMS=(
     named dig dnssec-verify nsd knotd kdig pdns_server pdnsutil ldns-verify-zone unbound
-    dnsdist dnsperf ss-server ss-local danted microsocks ssh sshd c++
+    dnsdist dnsperf ss-server ss-local danted microsocks ssh sshd c++ nft ip
 )
 
 as_root() {

@@ -38,6 +38,7 @@ def exempt_of(settings: GatewaySettings) -> Exempt:
         addresses |= {backend.address.address for backend in settings.ingress.backends}
         addresses |= {listener.address.address for listener in settings.ingress.listeners}
     addresses |= {forwarder.listen.address for forwarder in settings.forwarders}
+    addresses |= {door.listen.address for door in settings.transparent_doors}
     # Without the interface that a link-local address may name: clients have none.
     plain = {str(address).partition("%")[0] for address in addresses if not address.is_unspecified}
     ours = [ipaddress.ip_network(address) for address in sorted(plain)]

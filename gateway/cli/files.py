@@ -99,6 +99,8 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
         primary = next(primary for primary in settings.primaries if primary.name == forwarder.primary)
         line = f"{forwarder.listen} to {primary.name} ({primary.address}) through {', '.join(primary.tunnels)}"
         summary["forwarders"] = f"{summary['forwarders']}; {line}" if "forwarders" in summary else line
+    if settings.transparent_doors:
+        summary["transparent doors"] = "; ".join(_transparent(settings))
     if settings.exit is not None:
         allowed = ", ".join(map(str, settings.exit.allow))
         users = ", ".join(user.name for user in settings.exit.users)
@@ -107,6 +109,12 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
     token = "with a token" if settings.admin.token is not None else "from loopback, without a token"
     summary["admin"] = f"http://{settings.admin.address} {token}"
     return summary
+
+
+def _transparent(settings: GatewaySettings) -> Iterator[str]:
+    for door in settings.transparent_doors:
+        asked = (f"{each.asked_at} ({each.name})" for each in door.chosen(settings.primaries))
+        yield f"{door.listen} for what nodes send to {', '.join(asked)}"
 
 
 def _more_filters(settings: FilterSettings) -> Iterator[str]:

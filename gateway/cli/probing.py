@@ -29,7 +29,7 @@ from proxy.egress.status import ExitAddressStatus
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import make_tunnels
 from proxy.errors import ProxyError
-from proxy.settings import Primary, TsigKey
+from proxy.settings import EgressSettings, Forwarder, Primary, TsigKey
 from proxy.settings import Tunnel as TunnelSettings
 
 AT_ONCE = 16  # probes in flight
@@ -121,7 +121,7 @@ async def prepare(settings: GatewaySettings, file: Path, only: str | None, zone:
     if only is not None and only not in ways:
         raise ValueError(f"there is no tunnel {only!r}; known are {', '.join(ways) or 'none'}")
     servers = Primaries(base, lambda _name, _fields: None).compile(egress.primaries).servers
-    zones = {each.primary: each.zones[0] for each in reversed(egress.forwarders) if each.zones}
+    zones = {each.primary: each.zones[0] for each in reversed(_forwarders(egress)) if each.zones}
     keys = {each.name: each for each in egress.tsig_keys}
     tasks = (
         Task(primary, servers[primary.name], ways[name].tunnel, transport, zone or zones.get(primary.name, ROOT), key)
@@ -133,6 +133,12 @@ async def prepare(settings: GatewaySettings, file: Path, only: str | None, zone:
     )
     chosen = tuple((made.settings, made.tunnel) for name, made in ways.items() if only in {None, name})
     return Job(tuple(tasks), chosen)
+
+
+def _forwarders(egress: EgressSettings) -> list[Forwarder]:
+    """With transparent doors to one primary: the zones of others say of none which of them it has."""
+    chosen = [(door, door.chosen(egress.primaries)) for door in egress.transparent_doors]
+    return [*egress.forwarders, *(door.forwarder(found[0].name) for door, found in chosen if len(found) == 1)]
 
 
 def _transports(server: PrimaryServer, tunnel: Tunnel) -> tuple[Transport, ...]:

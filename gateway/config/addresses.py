@@ -1,8 +1,8 @@
 """Who opens which local address, and who gets in whose way.
 
 Two doors clash when they share transport and port, and their addresses are equal or one is the wildcard of the other's
-family. `[::]` of a forwarder or the exit takes IPv4 too; that of a listener doesn't. The kernel would let some of these
-pairs pass; the operator couldn't tell which door a client comes through.
+family. `[::]` of a forwarder, a transparent door or the exit takes IPv4 too; that of a listener doesn't. The kernel
+would let some of these pairs pass; the operator couldn't tell which door a client comes through.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 from gateway.config.problems import Key, show_key
 from gateway.config.reader import Fault, Table
 from gateway.settings import AdminSettings
-from proxy.settings import Exit, Forwarder, Listener, SocksDoor
+from proxy.settings import Exit, Forwarder, Listener, SocksDoor, TransparentDoor
 from proxy.values import Endpoint
 
 _ANY_V6 = IPv6Address("::")
@@ -34,6 +34,7 @@ class Door(Struct, frozen=True):
 _DOORS: dict[type[Struct], tuple[str, frozenset[str] | None]] = {
     Listener: ("address", None),
     Forwarder: ("listen", frozenset({"udp", "tcp"})),
+    TransparentDoor: ("listen", frozenset({"udp", "tcp"})),
     Exit: ("listen", frozenset({"udp", "tcp"})),
     SocksDoor: ("listen", frozenset({"tcp"})),
     AdminSettings: ("address", frozenset({"tcp"})),
@@ -49,7 +50,7 @@ def doors(tables: dict[Key, Table]) -> Iterator[Door]:
             endpoint = table.get(name)
             if endpoint is not None:
                 spoken = transports or frozenset(table.get("transports") or ())
-                both = table.kind in {Forwarder, SocksDoor, Exit} and endpoint.address == _ANY_V6
+                both = table.kind in {Forwarder, SocksDoor, TransparentDoor, Exit} and endpoint.address == _ANY_V6
                 yield Door((*key, name), endpoint, spoken, both)
 
 

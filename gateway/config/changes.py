@@ -26,6 +26,7 @@ _OF_TRANSFERS = (
     "forwarders",
     "transfers",
     "socks_doors",
+    "transparent_doors",
     "zones",
     "exit",
 )

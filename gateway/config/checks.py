@@ -25,7 +25,7 @@ from gateway.config.tables import Tables, Tree, items, named
 from gateway.config.zone_checks import zone_faults
 from gateway.settings import AdminSettings
 from proxy.ingress.pools import DEFAULT, MOST_POOLS
-from proxy.settings import Backend, Exit, Forwarder, Health, Listener, SocksDoor
+from proxy.settings import Backend, Exit, Forwarder, Health, Listener, SocksDoor, TransparentDoor
 from proxy.values import Endpoint
 
 _TOKEN = re.compile(r"[!-~]{1,1024}")
@@ -52,8 +52,12 @@ def cross_check(tables: Tables, tree: Tree) -> Iterator[Fault]:
 
 
 def _roles(tree: Tree) -> Iterator[Fault]:
-    if not {"ingress", "forwarders", "socks_doors", "exit"} & tree.keys():
-        yield Fault((), "nothing to run", "configure [ingress], [[forwarders]], [[socks_doors]] or [exit]")
+    if not {"ingress", "forwarders", "socks_doors", "transparent_doors", "exit"} & tree.keys():
+        yield Fault(
+            (),
+            "nothing to run",
+            "configure [ingress], [[forwarders]], [[socks_doors]], [[transparent_doors]] or [exit]",
+        )
 
 
 def _unique(tree: Tree) -> Iterator[Fault]:
@@ -124,7 +128,7 @@ def _loops(tables: Tables) -> Iterator[Fault]:
 def _zones(tables: Tables) -> Iterator[Fault]:
     for key, table in tables.items():
         named: list[tuple[Key, str]] = []
-        if table.kind in {FilterSettings, Forwarder, SocksDoor}:
+        if table.kind in {FilterSettings, Forwarder, SocksDoor, TransparentDoor}:
             named += items(key, table, "zones")
         elif table.kind is Health and table.get("zone") is not None:
             named.append(((*key, "zone"), table.get("zone")))

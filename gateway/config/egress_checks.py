@@ -16,6 +16,7 @@ from gateway.config.problems import quote
 from gateway.config.reader import Fault
 from gateway.config.socks_checks import socks_faults
 from gateway.config.tables import Tables, Tree, exists, items, named
+from gateway.config.transparent_checks import transparent_faults
 from gateway.config.tunnel_checks import tunnel_faults
 from proxy.settings import Failover, Forwarder, Primary, TsigKey, Tunnel, TunnelList, Whoami
 
@@ -30,6 +31,7 @@ def egress_faults(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from exit_faults(tables, tree)
     yield from tunnel_faults(tables, tree)
     yield from socks_faults(tables, tree)
+    yield from transparent_faults(tables, tree)
     yield from _tsig_keys(tables)
     yield from _pools(tables)
 

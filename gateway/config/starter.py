@@ -29,6 +29,7 @@ from proxy.settings import (
     SocksDoor,
     SocksUser,
     TcpSettings,
+    TransparentDoor,
     TsigKey,
     Tunnel,
     TunnelList,
@@ -121,6 +122,7 @@ _EXAMPLES: dict[type[Struct], dict[str, str]] = {
         "key": '"gateway.key"',
     },
     Forwarder: {"listen": '"127.0.0.1:5301"', "primary": '"customer-a"', "zones": '["example.com"]'},
+    TransparentDoor: {"listen": '"[::]:5399"', "allow": '["192.0.2.0/24"]', "primaries": '["customer-a"]'},
     Zone: {"name": '"example.com"', "primaries": '["customer-a"]'},
     ZoneNotify: {"from": '["203.0.113.5"]', "keys": '["customer-a"]'},
     Exit: {

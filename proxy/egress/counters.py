@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from proxy.egress.status import ExitStatus, ExitUserStatus, ForwarderStatus, TunnelStatus
 from proxy.errors import ProxyError
 
+ITSELF = "-"  # stands for the primary in the numbers of a door to several
+
 
 @dataclass(slots=True)
 class TunnelCounters:

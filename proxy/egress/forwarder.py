@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 from proxy.egress.counters import ForwarderCounters
 from proxy.egress.crowd import Crowd
@@ -16,7 +17,7 @@ from proxy.egress.node_datagrams import NodeDatagrams
 from proxy.egress.node_stream import NodeStream
 from proxy.egress.sockets import BACKLOG
 from proxy.egress.status import ForwarderStatus
-from proxy.egress.udp_door import UdpDoor
+from proxy.egress.udp_door import DatagramDoor, Receive, UdpDoor
 from proxy.values import IPAddress
 
 
@@ -33,7 +34,7 @@ class Forwarder:
 
     async def start(self, udp: socket.socket, tcp: socket.socket) -> None:
         """Begin to serve."""
-        self._datagrams = NodeDatagrams(udp, lambda: self._plan, self._counters)
+        self._datagrams = self._serve(lambda receive: UdpDoor(udp, receive, self._counters.refused))
         self._server = await asyncio.get_running_loop().create_server(self._accept, sock=tcp, backlog=BACKLOG)
 
     def reload(self, plan: ForwarderPlan) -> None:
@@ -77,6 +78,10 @@ class Forwarder:
         for datagrams in self._all_datagrams():
             datagrams.close()
 
+    def lost(self, reason: str) -> None:
+        """A door of another could not send an answer of ours."""
+        self._counters.refused[reason] += 1
+
     def status(self) -> ForwarderStatus:
         """The numbers now."""
         return self._counters.status(str(self._plan.settings.listen), self._plan.settings.primary)
@@ -102,10 +107,13 @@ class Forwarder:
     def _accept(self) -> NodeStream:
         return NodeStream(lambda: self._plan, self._counters, self)
 
+    def _serve(self, connect: Callable[[Receive], DatagramDoor]) -> NodeDatagrams:
+        return NodeDatagrams(connect, lambda: self._plan, self._counters)
+
     def _all_datagrams(self) -> list[NodeDatagrams]:
         return [*self._lent, *([] if self._datagrams is None else [self._datagrams])]
 
-    # For a SOCKS door, whose connections and datagrams of one primary it takes.
+    # For doors to several primaries, whose connections and datagrams of one primary it takes.
 
     def take(self, transport: asyncio.Transport, came: bytes) -> None:
         """A connection of a node, opened elsewhere; `came` is what has come already."""
@@ -115,9 +123,9 @@ class Forwarder:
         if came:
             node.data_received(came)
 
-    def add_datagrams(self, door: UdpDoor) -> NodeDatagrams:
-        """Serve what comes by that door, until `drop_datagrams`."""
-        datagrams = NodeDatagrams(door, lambda: self._plan, self._counters)
+    def add_datagrams(self, connect: Callable[[Receive], DatagramDoor]) -> NodeDatagrams:
+        """Serve what comes by this door, until `drop_datagrams`; see `NodeDatagrams`."""
+        datagrams = self._serve(connect)
         self._lent.add(datagrams)
         return datagrams
 

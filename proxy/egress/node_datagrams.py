@@ -7,7 +7,6 @@ gets SERVFAIL; one whose answer is too large for a datagram gets TC, and the nod
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,7 @@ from proxy.egress.exchanges.exchange import Outcome
 from proxy.egress.exchanges.paths import SparePaths
 from proxy.egress.exchanges.query import Query
 from proxy.egress.forwarder_plan import ForwarderPlan
-from proxy.egress.udp_door import Peer, UdpDoor
+from proxy.egress.udp_door import DatagramDoor, Peer, Receive
 from proxy.errors import ProtocolError
 from proxy.protocol.dns_frames import PREFIX
 from proxy.protocol.transfer_queries import (
@@ -45,7 +44,7 @@ class Waiting:
 
     full = False  # a datagram waits for nothing
 
-    def __init__(self, query: Query, peer: Peer, door: UdpDoor) -> None:
+    def __init__(self, query: Query, peer: Peer, door: DatagramDoor) -> None:
         self.query = query
         self.peer = peer
         self.exchange: DatagramExchange | None = None
@@ -83,23 +82,22 @@ class Waiting:
 
 
 class NodeDatagrams:
-    """Serves one UDP socket, and owns it. `plan` gives the plan in force for a new query."""
+    """Serves one door, and owns it. `plan` gives the plan in force for a new query."""
 
     def __init__(
-        self, sock: socket.socket | UdpDoor, plan: Callable[[], ForwarderPlan], counters: ForwarderCounters
+        self,
+        connect: Callable[[Receive], DatagramDoor],
+        plan: Callable[[], ForwarderPlan],
+        counters: ForwarderCounters,
     ) -> None:
-        """`sock` may be a door that somebody has opened already."""
+        """`connect` gives the door, which hands what it receives to the callable that it is given."""
         self._plan = plan
         self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[Key, Waiting] = {}
         self._spare = SparePaths(self._loop.time)
         self.open: Crowd[Waiting] = Crowd()
-        if isinstance(sock, UdpDoor):
-            self._door = sock
-            sock.give_to(self._receive)
-        else:
-            self._door = UdpDoor(sock, self._receive, counters.refused)
+        self._door = connect(self._receive)
 
     def close(self) -> None:
         """Stop at once."""

@@ -27,13 +27,15 @@ from proxy.egress.routes import Routes
 from proxy.egress.sockets import EgressSocket, Key, Role, needed_sockets
 from proxy.egress.socks_door import SocksPlan, SocksServer, compile_socks_door
 from proxy.egress.status import EgressStatus
+from proxy.egress.transparent import Sources, TransparentDoor
+from proxy.egress.transparent_plan import TransparentPlan, compile_transparent
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import Made, make_tunnels
 from proxy.protocol.server_lists import ServerList
 from proxy.settings import EgressSettings
 from proxy.values import Emit, Endpoint
 
-Server = Forwarder | SocksServer | ExitServer
+Server = Forwarder | SocksServer | TransparentDoor | ExitServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class _Compiled:
     primaries: CompiledPrimaries
     forwarders: Mapping[Endpoint, ForwarderPlan]
     doors: Mapping[Endpoint, SocksPlan]
+    transparent: Mapping[Endpoint, TransparentPlan]
     exit: ExitPlan | None
 
 
@@ -85,6 +88,7 @@ class EgressService:
         self._forwarders: dict[Endpoint, Forwarder] = {}
         self._doors: dict[Endpoint, SocksServer] = {}
         self._exit: ExitServer | None = None
+        self._transparent: dict[Endpoint, TransparentDoor] = {}
         self._retired: list[Server] = []  # without a place in the settings, but with open streams
 
     async def start(self) -> None:
@@ -117,8 +121,9 @@ class EgressService:
                 _close_all_but(sockets, self._sockets)
                 raise
             _close_all_but(sockets, kept)
-            self._sockets, self._settings = kept, settings
+            before, self._sockets, self._settings = self._sockets, kept, settings
             await self._apply(compiled)
+            _close_sources(before, kept)
 
     async def take_servers(self, name: str, found: ServerList) -> None:
         """The server list `name` is this from now on: its servers are tunnels, for new streams and queries.
@@ -166,6 +171,7 @@ class EgressService:
             forwarders=(
                 *(forwarder.status() for forwarder in self._forwarders.values()),
                 *(row for door in self._doors.values() for row in door.status()),
+                *(status for door in self._transparent.values() for status in door.status()),
             ),
             routes=self._routes.status(),
             exit_addresses=self._exit_checks.status(),
@@ -189,11 +195,12 @@ class EgressService:
             self._emit("egress.drain-incomplete", {"grace": grace})
         for server in servers:
             server.close()
+        _close_sources(self._sockets, {})
         await openings_settled()
 
     def _servers(self) -> list[Server]:
         way_in = [] if self._exit is None else [self._exit]
-        return [*self._retired, *self._forwarders.values(), *self._doors.values(), *way_in]
+        return [*self._retired, *self._forwarders.values(), *self._doors.values(), *self._transparent.values(), *way_in]
 
     def _compile(self, settings: EgressSettings, sockets: Mapping[Key, EgressSocket]) -> _Compiled:
         for role, endpoint, transport in needed_sockets(settings):
@@ -219,9 +226,13 @@ class EgressService:
             )
             for each in settings.socks_doors
         }
+        transparent = {
+            each.listen: compile_transparent(each, settings, routes, primaries.servers, self._shared)
+            for each in settings.transparent_doors
+        }
         before = self._exit.plan if self._exit is not None else None
         way_in = compile_exit(settings.exit, before, self._since) if settings.exit is not None else None
-        return _Compiled(settings, tunnels, routes, primaries, forwarders, doors, way_in)
+        return _Compiled(settings, tunnels, routes, primaries, forwarders, doors, transparent, way_in)
 
     async def _apply(self, compiled: _Compiled) -> None:
         """Follow settings in which nothing is wrong."""
@@ -242,6 +253,7 @@ class EgressService:
                 self._forwarders[listen] = new = Forwarder(plan)
                 await new.start(*self._pair("forwarder", listen))
         await self._place_doors(compiled.doors)
+        await self._place_transparent(compiled.transparent)
         await self._place_exit(compiled.exit)
 
     async def _place_doors(self, plans: Mapping[Endpoint, SocksPlan]) -> None:
@@ -253,6 +265,18 @@ class EgressService:
             else:
                 self._doors[listen] = new = SocksServer(plan)
                 await new.start(self._sockets["socks", listen, "tcp"].socket)
+
+    async def _place_transparent(self, plans: Mapping[Endpoint, TransparentPlan]) -> None:
+        for listen in self._transparent.keys() - plans.keys():
+            self._retire(self._transparent.pop(listen))
+        sources: Sources = {key[1]: each.socket for key, each in self._sockets.items() if key[0] == "source"}
+        for listen, plan in plans.items():
+            known = self._transparent.get(listen)
+            if known is not None:
+                known.reload(plan, sources)
+            else:
+                self._transparent[listen] = new = TransparentDoor(plan, self._emit)
+                await new.start(*self._pair("transparent", listen), sources)
 
     async def _place_exit(self, plan: ExitPlan | None) -> None:
         if self._exit is not None and plan is not None and self._exit.plan.settings.listen == plan.settings.listen:
@@ -278,10 +302,20 @@ class EgressService:
 
 def _plans(compiled: _Compiled) -> list[ForwarderPlan]:
     """Every way of nodes to primaries: forwarders, and what the doors amount to."""
-    return [*compiled.forwarders.values(), *(way for door in compiled.doors.values() for way in door.ways.values())]
+    plans = [*compiled.forwarders.values(), *(way for door in compiled.doors.values() for way in door.ways.values())]
+    # The zones of a transparent door with several primaries say of none which of them it has: nothing to probe with.
+    lone = [door for door in compiled.transparent.values() if len(door.primaries) == 1]
+    return [*plans, *(way for door in lone for way in door.primaries.values())]
 
 
 def _close_all_but(sockets: Sequence[EgressSocket], kept: Mapping[Key, EgressSocket]) -> None:
     for each in sockets:
         if each.key not in kept or kept[each.key].socket is not each.socket:
+            each.socket.close()
+
+
+def _close_sources(before: Mapping[Key, EgressSocket], kept: Mapping[Key, EgressSocket]) -> None:
+    """Sockets that answers left from, and that several doors may have shared; others are their server's."""
+    for key, each in before.items():
+        if key[0] == "source" and key not in kept:
             each.socket.close()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
 from proxy.egress.forwarder import Forwarder
 from proxy.egress.node_datagrams import NodeDatagrams
-from proxy.egress.udp_door import Peer, UdpDoor
+from proxy.egress.udp_door import Peer, Receive, UdpDoor
 from proxy.errors import ProtocolError
 from proxy.protocol.address import Target
 from proxy.protocol.socks5_datagrams import unwrap_datagram, wrap_datagram
@@ -78,12 +78,14 @@ class Association:
         if known is not None:  # the primary has gone and come back meanwhile
             known[0].drop_datagrams(known[1])
         replies = _Replies(self._door, target)
-        self._ways[target] = forwarder, forwarder.add_datagrams(replies), replies
+        self._ways[target] = forwarder, forwarder.add_datagrams(replies.connect), replies
         return replies
 
 
-class _Replies(UdpDoor):
+class _Replies:
     """What stands for the socket towards the way to one target: it puts the target before each answer."""
+
+    _receive: Receive
 
     def __init__(self, door: UdpDoor, target: Endpoint) -> None:
         self._below = door
@@ -93,7 +95,13 @@ class _Replies(UdpDoor):
         """A query of the client."""
         self._receive(query, peer)
 
+    def connect(self, receive: Receive) -> Self:
+        """Queries go there."""
+        self._receive = receive
+        return self
+
     def send(self, data: bytes, peer: Peer) -> bool:
+        """See `DatagramDoor`."""
         return self._below.send(wrap_datagram(self._target, data), peer)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from proxy.egress.counters import ForwarderCounters
+from proxy.egress.counters import ITSELF, ForwarderCounters
 from proxy.egress.crowd import Crowd
 from proxy.egress.forwarder import Forwarder
 from proxy.egress.forwarder_plan import ForwarderPlan
@@ -28,8 +28,6 @@ from proxy.protocol.socks5_server import Users
 from proxy.settings import EgressSettings, SocksDoor
 from proxy.settings import Forwarder as ForwarderSettings
 from proxy.values import Endpoint, IPAddress
-
-ITSELF = "-"  # stands for the primary in the numbers of the door itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 BATCH = 64  # datagrams read before others get their turn
 MAX_DATAGRAM = 65_535
@@ -38,10 +38,23 @@ class Peer:
     notes: tuple[Note, ...] = ()
 
 
+Receive = Callable[[bytes, Peer], None]
+
+
+class DatagramDoor(Protocol):
+    """Through which nodes' queries come, and their answers leave."""
+
+    def send(self, data: bytes, peer: Peer) -> bool:
+        """Answer a peer; False: it is lost, and counted."""
+
+    def close(self) -> None:
+        """Stop receiving."""
+
+
 class UdpDoor:
     """Watches one socket on the running loop and owns it. `receive` must not block."""
 
-    def __init__(self, sock: socket.socket, receive: Callable[[bytes, Peer], None], faults: Counter[str]) -> None:
+    def __init__(self, sock: socket.socket, receive: Receive, faults: Counter[str]) -> None:
         """Begin to receive. `faults` counts what the socket refuses, by reason."""
         self._socket = sock
         self._receive = receive
@@ -52,10 +65,6 @@ class UdpDoor:
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
         self._loop.add_reader(sock.fileno(), self._readable)
-
-    def give_to(self, receive: Callable[[bytes, Peer], None]) -> None:
-        """What comes from now on is for this one."""
-        self._receive = receive
 
     def send(self, data: bytes, peer: Peer) -> bool:
         """Answer a peer. Nothing is queued: what the kernel does not take is lost, as datagrams may be, and counted."""

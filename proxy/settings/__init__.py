@@ -1,5 +1,5 @@
 """Settings of the traffic: `[ingress]`, `[[tunnels]]`, `[[tunnel_lists]]`, `[[tsig_keys]]`, `[[primaries]]`,
-`[[forwarders]]`, `[transfers]`, `[[zones]]`, `[[socks_doors]]`, `[exit]`.
+`[[forwarders]]`, `[[transparent_doors]]`, `[[socks_doors]]`, `[transfers]`, `[[zones]]`, `[exit]`.
 
 The classes are the schema: `gateway.config` reads the TOML by their fields, bounds and descriptions. Times are in
 seconds.
@@ -19,6 +19,7 @@ from proxy.settings.proxy_protocol import DatagramsIn, Probe, ProxyIn, ProxyOut,
 from proxy.settings.socks_doors import SocksDoor, SocksUser
 from proxy.settings.tcp import TcpOverload, TcpSettings
 from proxy.settings.transfers import Transfers
+from proxy.settings.transparent import TransparentDoor
 from proxy.settings.tunnel_lists import TunnelList
 from proxy.settings.tunnels import Tunnel
 from proxy.settings.whoami import Whoami
@@ -53,6 +54,7 @@ __all__ = [
     "TcpOverload",
     "TcpSettings",
     "Transfers",
+    "TransparentDoor",
     "TsigAlgorithm",
     "TsigKey",
     "Tunnel",

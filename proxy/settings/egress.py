@@ -11,6 +11,7 @@ from proxy.settings.keys import TsigKey
 from proxy.settings.primaries import Primary
 from proxy.settings.socks_doors import SocksDoor
 from proxy.settings.transfers import Transfers
+from proxy.settings.transparent import TransparentDoor
 from proxy.settings.tunnel_lists import TunnelList
 from proxy.settings.tunnels import Tunnel
 from proxy.settings.zones import Zone
@@ -24,6 +25,7 @@ class EgressSettings(Settings, frozen=True, kw_only=True):
     tsig_keys: tuple[TsigKey, ...] = ()
     primaries: tuple[Primary, ...] = ()
     forwarders: tuple[Forwarder, ...] = ()
+    transparent_doors: tuple[TransparentDoor, ...] = ()
     transfers: Transfers = Transfers()
     socks_doors: tuple[SocksDoor, ...] = ()
     exit: Exit | None = None

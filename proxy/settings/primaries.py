@@ -11,6 +11,8 @@ from proxy.settings.failover import Failover
 from proxy.settings.primary_tls import PrimaryTls
 from proxy.values import Endpoint
 
+PLAIN_PORT = 53  # of DNS without TLS (RFC 1035 §4.2)
+
 
 class Limits(Settings, frozen=True, kw_only=True):
     """`primaries.limits`: what an answer may cost at most. One that goes beyond is rejected, and nodes keep their zone.
@@ -63,3 +65,13 @@ class Primary(Settings, frozen=True, kw_only=True):
     ] = None
     failover: Failover = Failover()
     tls: PrimaryTls | None = None
+
+    @property
+    def asked_at(self) -> Endpoint:
+        """Where nodes would ask it without a gateway: its address, and port 53 of it where we speak TLS to it."""
+        return asked_at(self.address, tls=self.tls is not None)
+
+
+def asked_at(address: Endpoint, *, tls: bool) -> Endpoint:
+    """See `Primary.asked_at`."""
+    return Endpoint(address.address, PLAIN_PORT) if tls else address

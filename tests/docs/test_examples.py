@@ -27,7 +27,11 @@ def completed(example: str) -> dict[str, Any]:
     """The example with what other sections of the same file would hold: doors, and whatever it names."""
     tree: dict[str, Any] = {"version": 1, **tomllib.loads(example)}
     filters = tree.get("filters", {})
-    if not {"forwarders", "socks_doors", "exit"} & tree.keys() or "filters" in tree or "ingress" in tree:
+    if (
+        not {"forwarders", "socks_doors", "transparent_doors", "exit"} & tree.keys()
+        or "filters" in tree
+        or "ingress" in tree
+    ):
         ingress = tree.setdefault("ingress", {})
         ingress.setdefault("listeners", [{"address": "127.0.0.1:5300"}])
         backends = ingress.setdefault("backends", [{"name": "node", "address": "127.0.0.1:5353"}])

@@ -73,7 +73,13 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
     (INGRESS.replace("5353", "5300"), "5300", "ingress.backends[0].address", "5300", "go round"),
     (INGRESS.replace("version = 1", "version = 2"), "version", "version", "2", "write 1"),
     (INGRESS.replace("version = 1\n", ""), "[ingress]", "version", "nothing", "version is required"),
-    ("version = 1\n", "", "", "nothing to run", "[ingress], [[forwarders]], [[socks_doors]] or [exit]"),
+    (
+        "version = 1\n",
+        "",
+        "",
+        "nothing to run",
+        "[ingress], [[forwarders]], [[socks_doors]], [[transparent_doors]] or [exit]",
+    ),
     (
         INGRESS.replace("[[ingress.listeners]]", '[[ingress.listeners]]\ntransports = ["udp",\n\n"tpc"]'),
         '"tpc"',
