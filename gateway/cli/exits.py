@@ -15,7 +15,7 @@ import msgspec
 from gateway.cli.common import fail_config
 from gateway.cli.exit_keys import keys
 from gateway.cli.secrets import hand_over
-from gateway.config import ConfigError, Loaded, load, load_tree
+from gateway.config import ConfigError, Loaded, Problem, load, load_tree
 from gateway.settings import GatewaySettings
 
 _KEY_SIZES = {
@@ -86,14 +86,16 @@ def exit_command(
         fail_config(error)
     from gateway.supervisor import run as supervise
 
-    raise SystemExit(supervise(loaded, None))
+    raise SystemExit(supervise(loaded, file, _from_file))
 
 
 def _from_file(file: Path) -> Loaded:
+    """What an exit takes of a file, at the start and at each reload."""
     loaded = load(file)
     settings = loaded.settings
     if settings.exit is None:
-        raise click.UsageError(f"{file} has no [exit]")
+        right = "`zonegate exit` needs an [exit]; `zonegate exit keys` prints one"
+        raise ConfigError([Problem(file=str(file), line=None, key="exit", found="nothing", right=right)])
     alone = GatewaySettings(version=1, exit=settings.exit, admin=settings.admin, log=settings.log)
     return msgspec.structs.replace(loaded, settings=alone)
 

@@ -6,13 +6,13 @@ else is swapped in whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from gateway.config import check_effective, load
+from gateway.config import Loaded, check_effective, load
 from gateway.config.plain import to_plain
 from gateway.config.problems import Key, show_key
 from gateway.settings import GatewaySettings
@@ -55,13 +55,15 @@ def compare(old: GatewaySettings, new: GatewaySettings, *, transfers: bool | Non
     )
 
 
-def read_changes(old: GatewaySettings, path: Path, *, transfers: bool) -> tuple[Changes, tuple[str, ...]]:
+def read_changes(
+    old: GatewaySettings, path: Path, read: Callable[[Path], Loaded] = load, *, transfers: bool
+) -> tuple[Changes, tuple[str, ...]]:
     """Read a configuration file and compare it with the one in use; the changes, and the warnings of the file.
 
     Raises:
         ConfigError: with all that is wrong in the file, or in what of it can be taken without a restart.
     """
-    loaded = load(path)
+    loaded = read(path)
     changes = compare(old, loaded.settings, transfers=transfers)
     if changes.changed and changes.restart:
         # What needs a restart stays as it was, and what is new beside it may name what there is not yet.

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
 
-from gateway.config import Loaded
+from gateway.config import Loaded, load
 
 
-def run(loaded: Loaded, path: Path | None) -> int:
-    """Run a gateway until it is told to stop; the exit code. `path` is the file that a reload reads."""
+def run(loaded: Loaded, path: Path | None, read: Callable[[Path], Loaded] = load) -> int:
+    """Run a gateway until it is told to stop; the exit code. `path` is the file that a reload reads, by `read`."""
     from gateway.supervisor.gateway import Supervisor
 
     async def serve() -> int:
-        return await Supervisor(loaded, path).run()
+        return await Supervisor(loaded, path, read=read).run()
 
     _raise_descriptor_limit()
     return uvloop.run(serve())

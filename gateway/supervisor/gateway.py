@@ -12,12 +12,12 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway import ipc
-from gateway.config import ConfigError, Loaded, Problem
+from gateway.config import ConfigError, Loaded, Problem, load
 from gateway.config.changes import read_changes
 from gateway.config.directory import LISTS, state_directory
 from gateway.errors import StartError
@@ -57,6 +57,7 @@ class Supervisor:
         loaded: Loaded,
         path: Path | None,
         *,
+        read: Callable[[Path], Loaded] = load,
         notifier: Notifier | None = None,
         command: Sequence[str] = COMMAND,
         limits: Limits | None = None,
@@ -67,6 +68,7 @@ class Supervisor:
         self.last_reload_ok = True
         self._warnings = loaded.warnings
         self._path = path
+        self._read = read
         self._notifier = notifier or environment_notifier()
         self._command = command
         self._limits = limits or Limits()
@@ -330,7 +332,7 @@ class Supervisor:
         try:
             # In a thread: a long list of zones takes seconds, and the processes are watched meanwhile.
             transfers = any(child.role.kind == "transfer" for child in self._children)
-            reading = asyncio.to_thread(read_changes, self.settings, self._path, transfers=transfers)
+            reading = asyncio.to_thread(read_changes, self.settings, self._path, self._read, transfers=transfers)
             changes, warnings = await reading
             if self._stop.is_set():
                 return _refusal("the gateway is draining")
@@ -444,5 +446,5 @@ class Supervisor:
 
 def _refusal(why: str) -> ReloadReport:
     return ReloadReport(
-        ok=False, problems=(Problem(file="", line=None, key="", found=why, right="restart it to change it"),)
+        ok=False, problems=(Problem(file="reload", line=None, key="", found=why, right="restart it to change it"),)
     )

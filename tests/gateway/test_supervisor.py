@@ -323,6 +323,24 @@ def test_an_exit_runs_from_options_alone(tmp_path: Path) -> None:
         assert gateway.exit_code() == 0
 
 
+def test_an_exit_with_a_file_takes_a_changed_one_and_keeps_to_its_part(tmp_path: Path) -> None:
+    others = (
+        f'[[forwarders]]\nlisten = "127.0.0.1:{free_port()}"\nprimary = "customer-a"\n'
+        '[[primaries]]\nname = "customer-a"\naddress = "127.0.0.1:53"\ntunnels = ["fra"]\n'
+        '[[tunnels]]\nname = "fra"\nurl = "direct://"\n'
+    )
+    text = EXIT.format(port=free_port()) + others
+    with Running(tmp_path, text, "exit", "--config", str(tmp_path / "zonegate.toml")) as gateway:
+        gateway.notified("READY=1")
+        gateway.write(text.replace('"127.0.0.1/32:53"', '"127.0.0.1/32:54"').replace("fra", "ams"))
+        assert gateway.post("/reload").json()["changed"] == ["exit.allow[0]"]
+        gateway.write('version = 1\n[admin]\naddress = "{admin}"\n' + others)
+        refused = gateway.post("/reload")
+        assert refused.status_code == 422
+        assert "needs an [exit]" in refused.json()["problems"][0]["right"]
+        assert gateway.get("/readyz").status_code == 200
+
+
 def test_a_second_gateway_on_the_same_doors_does_not_start(tmp_path: Path, node: str, door: Client) -> None:
     (tmp_path / "second").mkdir()
     with ingress(tmp_path, node, door, workers=2) as gateway:
