@@ -1,5 +1,8 @@
 """Errors of the traffic. Each says whose fault it is; `retry` says whether the next tunnel or primary may help."""
 
+NO_DESCRIPTORS = "no-descriptors"
+"""The reason of what this machine could not even begin: it says nothing of any tunnel."""
+
 
 class ProxyError(Exception):
     """Root of all errors of this package. `reason` is a short label, fit for a metric; the text is for people."""

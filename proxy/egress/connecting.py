@@ -10,6 +10,7 @@ and the first bytes that are sent ride in the SYN.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections import deque
@@ -18,13 +19,14 @@ from typing import Any, TypeVar
 
 from proxy.egress.dial_options import PLAIN, DialOptions
 from proxy.egress.openings import adopt
-from proxy.errors import ProxyError, SetupError, TunnelError
+from proxy.errors import NO_DESCRIPTORS, ProxyError, SetupError, TunnelError
 
 P = TypeVar("P", bound=asyncio.Protocol)
 Place = tuple[int, tuple[Any, ...]]  # family and address, as the socket module takes them
 
 ATTEMPT_DELAY = 0.25  # seconds; RFC 8305 §5
 TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h, since Linux 4.11
+_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 async def connect_tcp(
@@ -45,6 +47,7 @@ async def connect_tcp(
     Raises:
         fault: "unresolved", "unreachable", "connect-timeout" or "refused".
         SetupError: as `DialOptions.apply`.
+        TunnelError: NO_DESCRIPTORS.
     """
     loop = asyncio.get_running_loop()
     where = f"{host} port {port}"
@@ -59,8 +62,15 @@ async def connect_tcp(
     except socket.gaierror as error:
         raise fault(f"the name {host} can't be looked up: {error.strerror}", "unresolved") from None
     except OSError as error:
-        raise fault(f"{where} can't be reached: {error.strerror or error}", "unreachable") from None
+        raise unreachable(where, error, fault) from None
     return transport, protocol
+
+
+def unreachable(where: str, error: OSError, fault: type[ProxyError] = TunnelError) -> ProxyError:
+    """What the system says of a connection that it does not make: the network's fault, or our own want of something."""
+    if error.errno in _OURS:
+        return TunnelError(f"no socket to reach {where}: {error.strerror}", NO_DESCRIPTORS)
+    return fault(f"{where} can't be reached: {error.strerror or error}", "unreachable")
 
 
 async def find_places(host: str, port: int, kind: int, options: DialOptions) -> list[Place]:

@@ -20,7 +20,7 @@ from proxy.egress.pool.fault import remedy
 from proxy.egress.pool.way import Transport, Way
 from proxy.egress.status import RouteStatus, WayStatus
 from proxy.egress.tunnel import Tunnel
-from proxy.errors import ProxyError
+from proxy.errors import NO_DESCRIPTORS, ProxyError
 from proxy.settings.failover import Failover
 from proxy.values import Emit, Endpoint
 
@@ -142,6 +142,9 @@ class Route:
         now = self._clock()
         tunnel.counters.failed(error)
         way = self._way(tunnel, transport)
+        if error.reason == NO_DESCRIPTORS:  # it says nothing of the tunnel
+            way.heard, way.error = now, error
+            return
         way.note_failure(error, now)
         if self._culprit(transport) == "primary":
             way.breaker.failures += 1

@@ -145,12 +145,9 @@ class SocksClient(asyncio.Protocol):
         if not usable(self._transport) or self._peer is None:
             return
         own = Endpoint.of(self._transport.get_extra_info("sockname")).address
-        family = socket.AF_INET6 if own.version == 6 else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            sock.bind((str(own), 0))
+            sock = _bound(own)
         except OSError:
-            sock.close()
             self._answer(Answer(reply(Reply.FAILURE), "association"))
             return
         self._end_handshake()
@@ -160,3 +157,19 @@ class SocksClient(asyncio.Protocol):
         client = self._peer.address, port
         self._association = Association(sock, client, self._host, self._idle.touch)
         self._transport.write(reply(Reply.GRANTED, Endpoint.of(sock.getsockname())))
+
+
+def _bound(address: IPAddress) -> socket.socket:
+    """A UDP socket with a random port of this address.
+
+    Raises:
+        OSError: it can't be had, for want of descriptors for instance.
+    """
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.bind((str(address), 0))
+    except OSError:
+        sock.close()
+        raise
+    return sock

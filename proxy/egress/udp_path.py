@@ -10,11 +10,12 @@ import asyncio_dgram
 from asyncio_dgram.aio import DatagramClient
 from asyncio_dgram.aio import Protocol as Dgram
 
-from proxy.egress.connecting import find_places
+from proxy.egress.connecting import find_places, unreachable
 from proxy.egress.dial_options import PLAIN, DialOptions
 from proxy.egress.openings import adopt
 from proxy.errors import TunnelError
 
+QUEUE = 1024  # datagrams that wait for a reader; more are lost, as the kernel would lose them
 ICMP_WAIT = 0.25  # seconds behind a datagram; an ICMP error that comes later is noticed with the next datagram
 
 
@@ -35,7 +36,7 @@ class UdpPath:
         """A socket with a random port, towards one peer: of several addresses, the first that there is a route to.
 
         Raises:
-            TunnelError: "unresolved", "unreachable".
+            TunnelError: "unresolved", "unreachable", NO_DESCRIPTORS.
             SetupError: as `DialOptions.apply`.
         """
         peer = f"{host} port {port}"
@@ -44,7 +45,7 @@ class UdpPath:
         except socket.gaierror as error:
             raise TunnelError(f"the name {host} can't be looked up: {error.strerror}", "unresolved") from None
         except OSError as error:
-            raise TunnelError(f"{peer} can't be reached: {error.strerror or error}", "unreachable") from None
+            raise unreachable(peer, error) from None
 
     async def send(self, data: bytes) -> None:
         """Send one datagram.
@@ -114,9 +115,18 @@ async def _connected(host: str, port: int, options: DialOptions) -> socket.socke
     raise failure
 
 
+class _Received(asyncio.Queue[tuple[bytes | None, Any]]):
+    """A path may wait without a reader for its next query; what comes meanwhile must not fill the memory."""
+
+    def put_nowait(self, item: tuple[bytes | None, Any]) -> None:
+        """Take a datagram, or the end of the path, which has none."""
+        if item[0] is None or self.qsize() < QUEUE:
+            super().put_nowait(item)
+
+
 async def _open(sock: socket.socket) -> DatagramClient:
     """What `asyncio_dgram.from_socket` does, which does not know the transports of uvloop."""
-    received: asyncio.Queue[tuple[bytes | None, Any]] = asyncio.Queue()
+    received = _Received()
     errors: asyncio.Queue[Exception] = asyncio.Queue()
     drained = asyncio.Event()
     making = asyncio.get_running_loop().create_datagram_endpoint(lambda: Dgram(received, errors, drained), sock=sock)

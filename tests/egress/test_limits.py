@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 import dns.message
+import dns.rcode
 import msgspec
 import pytest
 
@@ -27,10 +28,10 @@ from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
 from proxy.egress.stream import HIGH_WATER
 from proxy.egress.tunnel import Datagrams, Tunnel
-from proxy.egress.udp_path import UdpPath
+from proxy.egress.udp_path import QUEUE, UdpPath
 from proxy.errors import TunnelError
 from proxy.protocol.dns_frames import frame
-from proxy.settings import EgressSettings, Forwarder, Primary
+from proxy.settings import EgressSettings, Forwarder, Primary, SocksDoor
 from proxy.values import Endpoint, IPAddress
 from tests.egress.ring import (
     Events,
@@ -112,6 +113,68 @@ async def test_without_descriptors_nothing_dies_and_nothing_spins() -> None:
         asker.close()
         assert await ask_tcp(forwarder, SOA) == soa_answer(SOA)
         assert await ask_udp(forwarder, SOA) == soa_answer(SOA)[0]
+
+
+async def test_without_descriptors_no_tunnel_is_blamed() -> None:
+    """Else all would be left alone for a while when descriptors are there again."""
+    async with ScriptedPrimary() as primary:
+        settings = forwarder_settings([tunnel("t", "direct://")], primary.endpoint, primary_more={"keep_open": 0.0})
+        events = Events()
+        async with running(settings, events) as service, connection(settings.forwarders[0].listen) as (reader, writer):
+            writer.write(frame(REFUSED))
+            await read_message(reader)
+            with no_more_descriptors():
+                writer.write(frame(SOA))
+                assert dns.message.from_wire(await read_message(reader)).rcode() == dns.rcode.SERVFAIL
+            assert set(service.status().tunnels[0].failures) == {"no-descriptors"}
+            (route,) = (each for each in service.status().routes if each.transport == "tcp")
+            assert (route.ways[0].state, route.ways[0].trips) == ("closed", 0)
+            writer.write(frame(SOA))
+            assert [await read_message(reader)] == soa_answer(SOA)
+        assert events.named("tunnel.failed") == []
+
+
+async def test_a_socks_door_without_descriptors_says_so() -> None:
+    async with ScriptedPrimary() as primary:
+        base = forwarder_settings([tunnel("t", "direct://")], primary.endpoint)
+        door = SocksDoor(listen=fresh_endpoint(), primaries=("primary",))
+        async with (
+            running(msgspec.structs.replace(base, socks_doors=(door,))),
+            connection(door.listen) as (
+                reader,
+                writer,
+            ),
+        ):
+            writer.write(b"\5\1\0")
+            assert await reader.readexactly(2) == b"\5\0"
+            with no_more_descriptors():
+                writer.write(b"\5\3\0\1" + bytes(6))
+                assert (await reader.readexactly(10))[1] == 1
+            assert await reader.read() == b""
+
+
+async def test_a_path_without_a_reader_keeps_no_more_than_it_may() -> None:
+    peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    peer.bind(("127.0.0.1", 0))
+    path = await UdpPath.open("127.0.0.1", peer.getsockname()[1])
+    await path.send(b"hello")
+    _, address = peer.recvfrom(100)
+    for _ in range(2 * QUEUE // 64):
+        for _ in range(64):
+            peer.sendto(b"flood", address)
+        await auntil(lambda: not _waits_to_be_read(address))
+    assert {await path.receive() for _ in range(QUEUE)} == {b"flood"}
+    peer.sendto(b"last", address)
+    assert await path.receive() == b"last"
+    path.close()
+    peer.close()
+
+
+def _waits_to_be_read(address: tuple[str, int]) -> bool:
+    """Whether the kernel has datagrams for that socket (proc(5), /proc/net/udp)."""
+    port = f":{address[1]:04X}"
+    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(port) and row[4].partition(":")[2] != "00000000" for row in rows)
 
 
 async def test_a_thousand_short_connections_leave_nothing_behind() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from proxy.errors import PrimaryError, ProxyError, SetupError
+from proxy.errors import NO_DESCRIPTORS, PrimaryError, ProxyError, SetupError
 
 Fault = Literal["tunnel", "configuration", "primary", "unknown"]
 
@@ -45,6 +45,7 @@ _REMEDIES = {
     "malformed": "what answers there does not speak this tunnel's protocol: check scheme and port of the URL",
     "no-answer": "silence: the primary is down or drops the exit's address, or the exit is silent, as it is to a wrong "
     "key, to a clock more than 30 s off and about primaries that it may not open",
+    NO_DESCRIPTORS: "this machine, no tunnel: raise the limit of open files (`LimitNOFILE=` of systemd, `ulimit -n`)",
     "no-udp": "this tunnel carries TCP only: name another beside it for UDP",
     "not-allowed": "the rules of the SOCKS server forbid it: allow the primary's address and port there",
     "not-supported": "the SOCKS server can't do this (UDP ASSOCIATE, probably): use another for UDP",
