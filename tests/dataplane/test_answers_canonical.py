@@ -54,8 +54,8 @@ def judge(owner: str, record: str) -> Verdict:
 def digest(owner: str, rrset: dns.rrset.RRset) -> int:
     data = rrset[0].to_digestable()
     fixed = rrset.rdtype.to_bytes(2) + rrset.rdclass.to_bytes(2) + rrset.ttl.to_bytes(4) + len(data).to_bytes(2)
-    name = dns.name.from_text(owner).to_digestable()
-    return int.from_bytes(blake3.blake3(name + fixed + data).digest(), "little")
+    canonical = dns.name.from_text(owner).to_digestable() + fixed + data
+    return int.from_bytes(blake3.blake3(canonical + bytes(-len(canonical) % 64)).digest(), "little")
 
 
 @pytest.mark.parametrize("owner", ["eXample.", "SubName.eXAMPLE.", r"*.With\.Dot.example."])

@@ -88,7 +88,8 @@ def digest(zone: dns.zone.Zone) -> bytes:
     for name, ttl, rdata in zone.iterate_rdatas():
         data = rdata.to_digestable(zone.origin)
         fixed = rdata.rdtype.to_bytes(2) + rdata.rdclass.to_bytes(2) + ttl.to_bytes(4) + len(data).to_bytes(2)
-        total += int.from_bytes(blake3.blake3(name.to_digestable(zone.origin) + fixed + data).digest(), "little")
+        canonical = name.to_digestable(zone.origin) + fixed + data
+        total += int.from_bytes(blake3.blake3(canonical + bytes(-len(canonical) % 64)).digest(), "little")
     return (total % (1 << 256)).to_bytes(32, "little")
 
 

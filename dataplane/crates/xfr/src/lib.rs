@@ -17,6 +17,7 @@
 mod answers;
 mod digest;
 mod exchange;
+mod lanes;
 mod limits;
 pub mod name;
 mod pace;
@@ -31,7 +32,7 @@ mod verdict;
 mod walk;
 
 pub use answers::{Answers, Piece};
-pub use digest::Digest;
+pub use digest::{Digest, Sum};
 pub use limits::Limits;
 pub use query::{Ask, Query, Signed, Unreadable, is_newer};
 pub use reason::{Fault, Reason, Wrong};

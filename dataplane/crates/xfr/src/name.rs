@@ -11,38 +11,69 @@ use wire::name::{MAX_LABELS, MAX_NAME};
 /// was appended means nothing.
 #[inline]
 pub fn append(message: &[u8], at: usize, into: &mut Vec<u8>) -> Option<usize> {
-    let begin = into.len();
-    let (mut at, mut before, mut end, mut pointers) = (at, at, 0, 0);
-    loop {
-        let length = *message.get(at)?;
+    let (begin, start) = (into.len(), at);
+    match labels(message, at, begin, into)? {
+        (end, None) => Some(end),
+        (end, Some(target)) => follow(message, target, start, begin, into).map(|()| end),
+    }
+}
+
+/// Appends the labels at `at` of a name that begins at `begin` of the buffer, up to its end or its pointer; returns the
+/// offset behind, and where the pointer leads.
+#[inline]
+pub fn labels(message: &[u8], at: usize, begin: usize, into: &mut Vec<u8>) -> Option<(usize, Option<usize>)> {
+    let mut end = at;
+    let (end, pointer) = loop {
+        let length = *message.get(end)?;
         match length {
-            0 => {
-                into.push(0);
-                return Some(if pointers == 0 { at + 1 } else { end });
-            }
-            1..=63 => {
-                let label = message.get(at..=at + usize::from(length))?;
-                // Room for the root label is left.
-                if into.len() - begin + label.len() >= MAX_NAME {
-                    return None;
-                }
-                into.extend(label.iter().map(u8::to_ascii_lowercase));
-                at += label.len();
-            }
+            0 => break (end + 1, None),
+            1..=63 if end - at < MAX_NAME => end += 1 + usize::from(length),
+            1..=63 => return None,
             64..=191 => return None,
-            192.. => {
-                let target = usize::from(length & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
-                if pointers == 0 {
-                    end = at + 2;
-                }
-                pointers += 1;
-                if target < HEADER_LEN || target >= before || pointers > MAX_LABELS {
-                    return None;
-                }
-                (at, before) = (target, target);
-            }
+            192.. => break (end, Some(usize::from(length & 0x3f) << 8 | usize::from(*message.get(end + 1)?))),
+        }
+    };
+    let found = message.get(at..end)?;
+    // Behind labels and pointer comes one byte at least.
+    if into.len() - begin + found.len() + usize::from(pointer.is_some()) > MAX_NAME {
+        return None;
+    }
+    let whole = into.len() + found.len();
+    while let Some(missing) = whole.checked_sub(into.len()).filter(|&missing| missing > 0) {
+        // Eight bytes at a time, beyond the labels too if the message goes on.
+        let from = end - missing;
+        match message.get(from..from + 8).and_then(|word| <[u8; 8]>::try_from(word).ok()) {
+            Some(word) => into.extend_from_slice(&lower(u64::from_le_bytes(word)).to_le_bytes()),
+            None => into.extend(message.get(from..end)?.iter().map(u8::to_ascii_lowercase)),
         }
     }
+    into.truncate(whole);
+    Some((if pointer.is_some() { end + 2 } else { end }, pointer))
+}
+
+/// Eight bytes in lower case: a letter is above 0x40 and not above 0x5a, found in all bytes at once by carries into their
+/// eighth bits. Length bytes are below every letter.
+#[inline]
+const fn lower(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let seven = word & (0x7f * EACH);
+    let letters = (seven + 0x3f * EACH) & !(seven + 0x25 * EACH) & !word & (0x80 * EACH);
+    word | letters >> 2
+}
+
+/// Appends what a pointer leads to, of a name that stands at `start` of the message.
+pub fn follow(message: &[u8], target: usize, start: usize, begin: usize, into: &mut Vec<u8>) -> Option<()> {
+    let (mut target, mut before) = (target, start);
+    for _ in 0..MAX_LABELS {
+        if target < HEADER_LEN || target >= before {
+            return None;
+        }
+        match labels(message, target, begin, into)? {
+            (_, None) => return Some(()),
+            (_, Some(next)) => (target, before) = (next, target),
+        }
+    }
+    None
 }
 
 /// Appends the name at `at`, in lower case, that may not be compressed.

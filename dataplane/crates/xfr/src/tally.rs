@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Sum};
 use crate::limits::Limits;
 use crate::reason::{Reason, Wrong};
 use crate::rrsets::Rrsets;
@@ -18,8 +18,8 @@ pub struct Tally {
     rare: BTreeMap<u16, u64>,
     pub added: u64,
     pub removed: u64,
-    pub plus: Digest,
-    pub minus: Digest,
+    plus: Box<Sum>,
+    minus: Option<Box<Sum>>,
     rrsets: Rrsets,
     rrset_limit: u64,
     names: Option<Names>,
@@ -33,8 +33,8 @@ impl Tally {
             rare: BTreeMap::new(),
             added: 0,
             removed: 0,
-            plus: Digest::default(),
-            minus: Digest::default(),
+            plus: Box::default(),
+            minus: None,
             rrsets: Rrsets::new(limits.rrset),
             rrset_limit: limits.rrset,
             names: (limits.names > 0).then(|| Names::new(limits.names)),
@@ -49,7 +49,7 @@ impl Tally {
     pub fn add(&mut self, record: &Record) -> Result<(), Wrong> {
         self.added += 1;
         self.count(record.rtype);
-        self.plus.add(Digest::of(record.canonical()));
+        self.plus.add(record.canonical());
         if self.rrsets.add(record) {
             let name = crate::name::text(record.owner());
             let (rtype, limit) = (record.rtype, self.rrset_limit);
@@ -66,7 +66,7 @@ impl Tally {
     pub fn add_soa(&mut self, zone: &[u8], digest: Digest) {
         self.added += 1;
         self.count(wire::qtype::SOA);
-        self.plus.add(digest);
+        self.plus.add_digest(digest);
         if let Some(names) = &mut self.names {
             names.add(zone);
         }
@@ -76,7 +76,7 @@ impl Tally {
     pub fn remove(&mut self, record: &Record) {
         self.removed += 1;
         self.count(record.rtype);
-        self.minus.add(Digest::of(record.canonical()));
+        self.minus.get_or_insert_default().add(record.canonical());
         self.rrsets.remove(record);
         if let Some(names) = &mut self.names {
             names.pause();
@@ -97,6 +97,12 @@ impl Tally {
             Some(count) => *count += 1,
             None => *self.rare.entry(rtype).or_default() += 1,
         }
+    }
+
+    /// The digests of what was added, and of what was removed.
+    #[must_use]
+    pub fn digests(&self) -> (Digest, Digest) {
+        (self.plus.total(), self.minus.as_ref().map(|sum| sum.total()).unwrap_or_default())
     }
 
     /// How many records of each type were added or removed.

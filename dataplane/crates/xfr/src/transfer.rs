@@ -78,6 +78,8 @@ pub struct Transfer {
     from: Option<u32>,
     zone: Vec<u8>,
     class: u16,
+    /// The number of the last end of owners, and whether it is in the zone, and with it all that ends so.
+    end: (u64, bool),
     allow_older: bool,
     pub tally: Tally,
 }
@@ -97,6 +99,7 @@ impl Transfer {
             from,
             zone: query.zone.clone(),
             class: query.class,
+            end: (0, false),
             allow_older: limits.allow_older,
             tally: Tally::new(limits),
         }
@@ -122,7 +125,7 @@ impl Transfer {
         if record.class != self.class {
             return Err(about(Reason::Class, record, &format!("is of class {}", record.class)));
         }
-        if !record.same_owner && !crate::name::is_in_zone(record.owner(), &self.zone) {
+        if !record.same_owner && !self.has(record) {
             return Err(about(Reason::OutOfZone, record, &format!("is not in {}", crate::name::text(&self.zone))));
         }
         if record.rtype == SOA {
@@ -144,6 +147,20 @@ impl Transfer {
             Stage::First => Err(about(Reason::NoSoa, record, "comes first, not the zone's SOA")),
             Stage::Done => Err(about(Reason::AfterEnd, record, "comes behind the closing SOA")),
         }
+    }
+
+    /// Whether it is in the zone.
+    #[inline]
+    fn has(&mut self, record: &Record) -> bool {
+        if let Some((number, end)) = record.end() {
+            if self.end.0 != number {
+                self.end = (number, crate::name::is_in_zone(end, &self.zone));
+            }
+            if self.end.1 {
+                return true;
+            }
+        }
+        crate::name::is_in_zone(record.owner(), &self.zone)
     }
 
     /// The end of a message that had records: whether a lone SOA was all there is to say.

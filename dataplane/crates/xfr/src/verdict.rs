@@ -72,7 +72,7 @@ impl Verdict {
     pub(crate) fn take(&mut self, tally: &mut Tally) {
         self.counts = tally.counts().collect();
         (self.added, self.removed) = (tally.added, tally.removed);
-        (self.plus, self.minus) = (tally.plus, tally.minus);
+        (self.plus, self.minus) = tally.digests();
         self.names = tally.take_names();
     }
 }

@@ -1,12 +1,15 @@
 //! The walk over the records of one message, each brought into canonical form.
 //!
 //! This is the hot path: three million records a second and more. So it has code of its own instead of `domain`'s, which
-//! reads each name when it is asked for, and again: here each byte is looked at once, nothing is allocated, and an owner
-//! that is a pointer to the one before is not read again.
+//! reads each name when it is asked for, and again: here each byte is looked at once, nothing is allocated, an owner
+//! that is a pointer to the one before is not read again, and neither is the end of one that points where the one before
+//! did: mostly to the zone's name.
 //!
 //! ```text
 //! record: owner | type 2 | class 2 | TTL 4 | RDLENGTH 2 | RDATA          (RFC 1035 section 4.1.3)
 //! ```
+
+use wire::name::MAX_NAME;
 
 use crate::name;
 use crate::rdata;
@@ -23,6 +26,11 @@ pub struct Record {
     canonical: Vec<u8>,
     owner: usize,
     place: Option<usize>,
+    /// Where the last owner with a pointer pointed to, and what is there.
+    target: usize,
+    end: Vec<u8>,
+    ends: u64,
+    points: bool,
     pub rtype: u16,
     pub class: u16,
     pub ttl: u32,
@@ -34,6 +42,7 @@ impl Record {
     /// Begin a message: offsets of the one before mean nothing.
     pub fn begin(&mut self) {
         self.place = None;
+        self.target = NOWHERE;
         self.owner = 0;
         self.canonical.clear();
     }
@@ -43,6 +52,13 @@ impl Record {
     #[must_use]
     pub fn owner(&self) -> &[u8] {
         self.canonical.get(..self.owner).unwrap_or_default()
+    }
+
+    /// The end of the owner that a pointer led to, and its number: it is another when the end is.
+    #[inline]
+    #[must_use]
+    pub fn end(&self) -> Option<(u64, &[u8])> {
+        self.points.then_some((self.ends, &self.end))
     }
 
     /// Names in canonical form.
@@ -120,9 +136,25 @@ impl Record {
         self.same_owner = false;
         self.place = Some(if place == at && at > 0x3fff { NOWHERE } else { place });
         self.canonical.clear();
-        let end = name::append(message, at, &mut self.canonical);
+        let (behind, pointer) = name::labels(message, at, 0, &mut self.canonical)?;
+        let before = self.canonical.len();
+        self.points = pointer.is_some();
+        match pointer {
+            None => {}
+            // It was right behind a name further ahead, so it is right behind this one, if there is room.
+            Some(target) if target == self.target && before + self.end.len() <= MAX_NAME => {
+                self.canonical.extend_from_slice(&self.end);
+            }
+            Some(target) => {
+                self.target = NOWHERE;
+                name::follow(message, target, at, 0, &mut self.canonical)?;
+                (self.target, self.ends) = (target, self.ends + 1);
+                self.end.clear();
+                self.end.extend_from_slice(self.canonical.get(before..)?);
+            }
+        }
         self.owner = self.canonical.len();
-        end
+        Some(behind)
     }
 }
 

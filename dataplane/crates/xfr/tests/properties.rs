@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::*;
 use proptest::prelude::*;
-use xfr::{Answers, Limits, Piece, Reason, Rrsets, name};
+use xfr::{Answers, Digest, Limits, Piece, Reason, Record, Rrsets, Sum, name};
 
 /// What passed, and the label of the verdict.
 fn run(query: &[u8], chunks: &[&[u8]]) -> (Vec<u8>, Vec<&'static str>) {
@@ -41,7 +41,77 @@ fn stream(records: u8, each: usize, changes: &[(prop::sample::Index, u8)]) -> (V
     (query, stream)
 }
 
+/// What the digest of a record is said to be, by the plain function.
+fn hashed(canonical: &[u8]) -> Digest {
+    let mut filled = canonical.to_vec();
+    filled.resize(canonical.len().next_multiple_of(64), 0);
+    Digest::from_bytes(*blake3::hash(&filled).as_bytes())
+}
+
 proptest! {
+    #[test]
+    fn records_hashed_side_by_side_give_the_sum_of_their_hashes(
+        records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..450), 0..60),
+    ) {
+        let (mut sum, mut expected) = (Sum::default(), Digest::default());
+        for record in &records {
+            sum.add(record);
+            expected.add(hashed(record));
+            prop_assert_eq!(Digest::of(record), hashed(record));
+        }
+        prop_assert_eq!(sum.total(), expected);
+    }
+
+    #[test]
+    fn names_are_made_lower_case_byte_by_byte(label in prop::collection::vec(any::<u8>(), 1..64), behind in 0usize..12) {
+        let mut message = vec![label.len() as u8];
+        message.extend_from_slice(&label);
+        message.push(0);
+        let expected: Vec<u8> = message.to_ascii_lowercase();
+        message.resize(message.len() + behind, b'Z');
+        let mut read = b"before".to_vec();
+        prop_assert_eq!(name::append(&message, 0, &mut read), Some(expected.len()));
+        prop_assert_eq!(&read[6..], expected);
+    }
+
+    #[test]
+    fn a_record_behind_others_reads_as_it_does_alone(
+        names in prop::collection::vec((prop::collection::vec(0u8..3, 0..4), prop::option::of(any::<prop::sample::Index>())), 1..30),
+    ) {
+        let mut message = vec![0; 12];
+        let mut places = vec![11, 12]; // one that no pointer may lead to, and those of all labels
+        let mut behind = Record::default();
+        behind.begin();
+        for (labels, pointer) in names {
+            let start = message.len();
+            for label in labels {
+                places.push(message.len());
+                message.extend_from_slice(&[vec![1], vec![b'A' + label], vec![2, b'x', b'y']][usize::from(label)]);
+            }
+            match pointer {
+                Some(place) => {
+                    let target = *place.get(&places) as u16;
+                    places.push(message.len());
+                    message.extend_from_slice(&(0xc000 | target).to_be_bytes());
+                }
+                None => message.push(0),
+            }
+            message.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 1]);
+            let mut alone = Record::default();
+            alone.begin();
+            let expected = alone.read(&message, start);
+            prop_assert_eq!(behind.read(&message, start).is_ok(), expected.is_ok());
+            if expected.is_err() {
+                break; // so does the guard
+            }
+            prop_assert_eq!(behind.canonical(), alone.canonical());
+            prop_assert_eq!(behind.owner(), alone.owner());
+            if let Some((_, end)) = behind.end() {
+                prop_assert!(alone.owner().ends_with(end));
+            }
+        }
+    }
+
     #[test]
     fn any_chunking_gives_the_same(
         records in 0u8..20, each in 1usize..5,
