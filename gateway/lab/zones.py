@@ -47,12 +47,15 @@ class LabZone:
 
     name: str
     hosts: int = 0  # so many names host-N besides the usual ones
+    more: str = ""  # further lines of its file
     key: Ed25519PrivateKey | None = field(default=None, repr=False)  # signs it
 
     def text(self, serial: int, moment: str) -> str:
         """The zone in master-file format at `serial`; `moment` is what `clock` says, a text of at most 255 bytes."""
         hosts = "".join(f"host-{number} A {ip_address((10 << 24) + number)}\n" for number in range(self.hosts))
-        zone = dns.zone.from_text(HEAD.format(serial=serial, moment=moment) + hosts, self.name, relativize=False)
+        zone = dns.zone.from_text(
+            HEAD.format(serial=serial, moment=moment) + hosts + self.more, self.name, relativize=False
+        )
         if self.key is not None:
             public = dns.dnssec.make_dnskey(self.key.public_key(), Algorithm.ED25519, ZONE_KEY_AND_ENTRY_POINT)
             # From the last midnight on: what did not change keeps its signature, so that IXFR has little to carry.

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.lab.servers.knot import Knot
+from gateway.lab.servers.nsd import Nsd
 from proxy.egress.tunnels import make_tunnel
 from proxy.settings import EgressSettings
 from tests.docs.pages import page
@@ -14,6 +16,10 @@ from tests.egress.scripted_primary import ScriptedPrimary
 from tests.interop.exchange import LocalPort, OurTunnel, Trials, answer
 from tests.interop.page import HEAD, PAGE, Section, read, write
 from tests.interop.sections import SECTIONS
+from tests.interop.transfer_stage import Row, transfer_stage
+from tests.interop.transfer_zones import text
+from tests.interop.transfers import SERVERS, Arrivals
+from tests.support.peers import require_server
 
 
 @pytest.mark.parametrize("title", SECTIONS)
@@ -48,6 +54,36 @@ async def test_another_answer_does_not_pass() -> None:
         trials = Trials()
         assert await trials.cell("a cell", LocalPort(other.endpoint)) == "no TCP, no UDP"
         assert all("another answer" in detail for detail in trials.details)
+
+
+def transfers_of(way: str) -> dict[tuple[str, str], str]:
+    """The cells of a way in the table of transfers, by primary and zone."""
+    rows = [line.strip("| ").split(" | ", 4) for line in read(page(PAGE))["Transfers"].splitlines() if line[:1] == "|"]
+    return {(primary, zone): cells for primary, found, _, zone, cells in rows if found == way}
+
+
+def test_transfers_are_the_same_with_us_and_without() -> None:
+    without = transfers_of("none")
+    assert len(without) == 2 * len(SERVERS)
+    for way in ("TCP", "TLS"):
+        assert transfers_of(way).items() <= without.items()
+    assert transfers_of("TCP").keys() == without.keys()
+
+
+async def test_a_zone_that_does_not_come_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for software in (Nsd, Knot):
+        require_server(software)
+    row = Row(Nsd, "TCP", "signed")
+    async with transfer_stage(tmp_path, [row], [Knot]) as on:
+        arrivals = Arrivals(on)
+        assert await arrivals.of([(row, Knot)], 1) == {(row, Knot): "AXFR"}
+        assert arrivals.details == []
+        assert await Arrivals(on, patience=0.1).of([(row, Knot)], 2) == {(row, Knot): "nothing"}
+        on.events.seen.clear()
+        assert await arrivals.of([(row, Knot)], 1) == {(row, Knot): "unseen"}
+        monkeypatch.setattr("tests.interop.transfers.text", lambda kind, name, _: text(kind, name, 2))
+        assert await arrivals.of([(row, Knot)], 1) == {(row, Knot): "other records"}
+        assert arrivals.details == [f"{row.zone_of(Knot)}: other records at serial 1 than its primary has"]
 
 
 def test_the_page_has_these_sections_and_nothing_else() -> None:
