@@ -285,3 +285,15 @@ async def test_a_ticket_is_used_once_and_not_beyond_the_certificate(authority: A
     now[0] = authority.certificate.not_valid_after_utc.timestamp() + 60
     assert await meet(answered=True) is False
     assert (client.counters.handshakes, client.counters.resumed) == (4, 1)
+
+
+async def test_what_breaks_tls_right_behind_the_handshake_is_an_error_of_the_opening(case: Case) -> None:
+    """The peer's flight and bytes that don't authenticate come in one read, with a query to be sent."""
+    flight = case.server.feed(case.engine.start())
+    case.stream.data_received(flight + b"\x17\x03\x03\x00\x20" + bytes(32))
+    with pytest.raises(ProxyError) as raised:
+        await case.stream.ready
+    assert raised.value.reason == "tls-changed"
+    assert case.user.calls == []
+    case.stream.connection_lost(None)
+    assert case.user.calls == []

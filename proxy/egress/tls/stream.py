@@ -65,6 +65,9 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         begun = self._engine.ready
         pieces = self._engine.feed(data)
         if not begun and self._engine.ready:
+            if self._engine.failure is not None:  # right behind the handshake: there is nothing to connect the user to
+                self.fail(self._engine.failure)
+                return
             self._begin()
         self._answer()
         if pieces and not self._closing:
