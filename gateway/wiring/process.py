@@ -28,6 +28,8 @@ from gateway.repeats import EventLimiter
 from proxy.values import Emit
 
 STATUS_INTERVAL = 1.0
+STATUS_SHARE = 0.05
+"""This much of the time may go into statuses: with thousands of tunnels one is large, and each event asks for one."""
 SAMPLE_INTERVAL = 1.0
 START_TIMEOUT = 10.0
 GRACE = 5.0
@@ -129,10 +131,14 @@ class Process:
         assert self._channel is not None
         while True:
             self._news.clear()
+            began = time.perf_counter()
             self._channel.send(ipc.Status(body=service.status()))
+            rest = min(STATUS_INTERVAL, (time.perf_counter() - began) / STATUS_SHARE)
+            await asyncio.sleep(rest)
             # An event, such as a backend that is healthy now, may decide about readiness: it is not left for later.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), STATUS_INTERVAL)
+                async with asyncio.timeout(STATUS_INTERVAL - rest):
+                    await self._news.wait()
 
     async def _sample(self, service: Service) -> None:
         assert self._channel is not None
