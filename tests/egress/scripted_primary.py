@@ -1,4 +1,4 @@
-"""A primary that answers as a script says, on TCP and UDP of one loopback port, and remembers what it was asked."""
+"""A primary that answers as a script says, on TCP and UDP of one port, and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -56,26 +56,26 @@ def zone_answer(query: bytes) -> list[bytes]:
 class ScriptedPrimary:
     """The primary; a context manager. `act` takes the place of the script on TCP: it writes itself."""
 
-    def __init__(self, script: Script = soa_answer, act: Act | None = None) -> None:
+    def __init__(self, script: Script = soa_answer, act: Act | None = None, place: Endpoint | None = None) -> None:
         self.script = script
         self.act = act
         self.asked_tcp: list[bytes] = []
         self.asked_udp: list[bytes] = []
         self.connections: set[asyncio.Transport] = set()
         self.accepted = 0
-        self.port = free_port()
+        self.endpoint = place or Endpoint(ip_address("127.0.0.1"), free_port())  # where it answers
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
 
     @property
-    def endpoint(self) -> Endpoint:
-        """Where it answers."""
-        return Endpoint(ip_address("127.0.0.1"), self.port)
+    def port(self) -> int:
+        """That of its address, which is on loopback unless another was named."""
+        return self.endpoint.port
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Tcp(self), "127.0.0.1", self.port)
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), local_addr=("127.0.0.1", self.port))
+        self._server = await loop.create_server(lambda: _Tcp(self), *self.endpoint.sockaddr)
+        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), local_addr=self.endpoint.sockaddr)
         return self
 
     async def __aexit__(self, *_: object) -> None:
