@@ -11,6 +11,10 @@ from filters.names import zone_wire
 from filters.settings import FilterList
 from gateway.config.problems import Key, quote
 from gateway.config.reader import Fault, Table
+from proxy.values import Secret
+
+LONGEST = 2048
+"""Characters of a URL; longer ones are refused by many servers."""
 
 _SOURCES = ("file", "url", "primary")
 
@@ -51,9 +55,10 @@ def _source(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
 
 
 def url_faults(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
-    """Faults of `url`, and of `tunnels` and `address` that go with it."""
+    """Faults of `url`, and of `tunnels` and `address` that go with it. The url may be a secret, and is not shown."""
+    url = table.get("url").reveal() if isinstance(table.get("url"), Secret) else table.get("url")
     try:
-        parts = urlsplit(table.get("url"))
+        parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, None
@@ -63,7 +68,8 @@ def url_faults(key: Key, table: Table, written: Set[str]) -> Iterator[Fault]:
         or parts.scheme != "https"
         or parts.username is not None
         or parts.fragment
-        or not table.get("url").isascii()
+        or not url.isascii()
+        or len(url) > LONGEST
     ):
         yield Fault((*key, "url"), "a URL that can't be fetched", "write https://host[:port]/path, without user and #")
     if table.get("tunnels") == ():

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from proxy.settings.base import Name, Seconds, Settings
+from proxy.values import Secret
 
 
 class TunnelList(Settings, frozen=True, kw_only=True):
@@ -21,7 +22,8 @@ class TunnelList(Settings, frozen=True, kw_only=True):
         None
     )
     url: Annotated[
-        str | None, Meta(min_length=1, max_length=2048, description="where it is fetched from, https:// only")
+        Secret | None,
+        Meta(description="where it is fetched from, https:// only; shown nowhere, since it leads to keys"),
     ] = None
     tunnels: Annotated[tuple[Name, ...], Meta(description="for `url`: the ways to it, in order of preference")] = ()
     address: Annotated[

@@ -17,7 +17,7 @@ from proxy.egress.service import EgressService
 from proxy.egress.sockets import open_egress_sockets
 from proxy.protocol.server_lists import ServerList, parse_server_list
 from proxy.settings import EgressSettings, Forwarder, Primary, TunnelList
-from proxy.values import Endpoint
+from proxy.values import Endpoint, Secret
 from tests.egress.ring import Events, ask_tcp, ask_udp, exit_settings, fresh_endpoint, fresh_key, running
 from tests.egress.scripted_primary import ScriptedPrimary, soa_answer
 from tests.egress.test_list_fetch import HOST, through_exit, web
@@ -139,13 +139,14 @@ async def test_a_list_is_fetched_over_https_through_a_tunnel(tmp_path: Path) -> 
     async with web(tmp_path) as (site, place), through_exit(place) as service:
         site.body = document(server(ONE, "Frankfurt", fresh_endpoint(), fresh_key(METHOD)))
         url = f"https://{HOST}:{place.port}/servers.json"
-        settings = TunnelList(name="web", url=url, tunnels=("t",), address=str(place.address), ca=f"{HOST}.crt")
+        settings = TunnelList(name="web", url=Secret(url), tunnels=("t",), address=str(place.address), ca=f"{HOST}.crt")
         folder, events = tmp_path / "state" / "lists" / "tunnels", Events()
         lists = ServerLists(folder=folder, base=tmp_path, tunnel=service.tunnel, follow=follow, emit=events)
         lists.configure([settings])
         await auntil(lambda: taken)
         lists.stop()
         assert (folder / "web.servers").read_bytes() == site.body
+        assert {each.stat().st_mode & 0o777 for each in folder.iterdir()} == {0o600}
         again = ServerLists(folder=folder, base=tmp_path, tunnel=service.tunnel, follow=follow, emit=events)
         await again.recall([settings])
         assert taken == [1, 1]
@@ -167,3 +168,20 @@ def test_names_stay_with_their_ids_and_never_clash() -> None:
     expanded, addresses = expand(settings, {"p": listed})
     assert expanded.primaries[0].tunnels == (f"p/{TWO}", "p/a") == tuple(addresses)
     assert [each.udp for each in expanded.tunnels] == [False, False]
+
+
+async def test_the_url_of_a_list_is_as_secret_as_the_keys_in_it(tmp_path: Path) -> None:
+    async with through_exit(fresh_endpoint()) as service:
+        url = Secret("https://provider.example/planted-path?token=planted")
+        settings = TunnelList(name="web", url=url, tunnels=("t",), address="192.0.2.1")
+        folder, events = tmp_path / "state" / "lists" / "tunnels", Events()
+        lists = ServerLists(folder=folder, base=tmp_path, tunnel=service.tunnel, follow=nobody, emit=events)
+        lists.configure([settings])
+        await auntil(lambda: events.named("tunnel-list.failed"))
+        lists.stop()
+    assert events.named("tunnel-list.failed")[0]["source"] == "https://provider.example/…"
+    assert "planted" not in f"{events.seen} {settings}"
+
+
+async def nobody(name: str, found: ServerList) -> None:
+    """Follows no list."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import msgspec
 from msgspec import Struct
@@ -42,7 +42,7 @@ class Body:
 
     def __enter__(self) -> Self:
         self._length = 0
-        self._out = self._part.open("wb")
+        self._out = _private(self._part)
         return self
 
     def write(self, data: bytes) -> None:
@@ -61,8 +61,15 @@ class Body:
         self._out.flush()
         os.fsync(self._out.fileno())
         self._part.replace(self._file)
-        self._known.write_bytes(msgspec.json.encode(known))
+        with _private(self._known) as out:
+            out.write(msgspec.json.encode(known))
 
     def __exit__(self, *_: object) -> None:
         self._out.close()
         self._part.unlink(missing_ok=True)
+
+
+def _private(path: Path) -> BinaryIO:
+    """A file for us alone: a list of servers holds keys, and so may its URL."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")

@@ -13,6 +13,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from proxy.egress.fetch.body import Body, FetchError
 from proxy.egress.fetch.lists import PATIENCE, pause, words
@@ -105,7 +106,7 @@ class ServerLists:
         ca = self._base / settings.ca if settings.ca is not None else None
         for left, name in reversed(list(enumerate(reversed(settings.tunnels)))):
             try:
-                url, address = str(settings.url), str(settings.address)
+                url, address = settings.url.reveal() if settings.url is not None else "", str(settings.address)
                 new = await fetch_url(self._tunnel(name), url, address, ca, body, PATIENCE)
                 if new or not self._kept(settings).exists():
                     await self._take(settings, _read(self._folder / f"{settings.name}.body"))
@@ -136,8 +137,7 @@ class ServerLists:
         text = f"not there within {PATIENCE:g} s" if isinstance(error, TimeoutError) else words(error)
         kept = self._kept(settings).exists()
         meanwhile = "the last good one stays" if kept else "there is none: it holds no tunnel"
-        source = settings.url or settings.file
-        fields = {"list": settings.name, "source": source, "error": text, "meanwhile": meanwhile}
+        fields = {"list": settings.name, "source": _source(settings), "error": text, "meanwhile": meanwhile}
         self._emit("tunnel-list.failed", fields)
 
     def _kept(self, settings: TunnelList) -> Path:
@@ -154,6 +154,11 @@ def last_good(settings: TunnelList, folder: Path, base: Path) -> ServerList | No
         except ValueError:  # the running gateway tells of it; here the next one is tried
             continue
     return None
+
+
+def _source(settings: TunnelList) -> str:
+    """Where a list comes from, for people. Whoever knows the whole URL can have the keys in the list."""
+    return f"https://{urlsplit(settings.url.reveal()).hostname}/…" if settings.url is not None else str(settings.file)
 
 
 def _kept(folder: Path, settings: TunnelList) -> Path:
