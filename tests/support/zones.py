@@ -69,10 +69,12 @@ def content(endpoint: Endpoint, zone: str, key: Key | None = None) -> dns.zone.Z
 
 
 def settled(endpoint: Endpoint, zone: str) -> dns.zone.Zone:
-    """`content` of a node that may still be taking the zone into use: NSD refuses transfers for a moment then."""
+    """`content` of a node that may still be taking the zone into use: NSD refuses transfers for a moment then, or
+    ends the connections of the processes that it replaces.
+    """
 
     def found() -> dns.zone.Zone | None:
-        with contextlib.suppress(dns.xfr.TransferError):
+        with contextlib.suppress(dns.xfr.TransferError, ConnectionError, EOFError):
             return content(endpoint, zone)
         return None
 
