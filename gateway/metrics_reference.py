@@ -68,6 +68,12 @@ _TAIL = """\
 | `state` of tunnels | `closed`: in use; `failing`: in doubt; `open`: left alone; `half-open`: tried again |
 | `fault` | `primary`, `tunnels`, or `unknown`: it can't be told from here |
 | `forwarder` | its `listen` address, or that of a door; there the `primary` `-` has what was for none of them |
+| `kind`, `reason` of transfer verdicts | what was asked for or came; the reasons of [guard.md](guard.md) |
+| `reason` of refused queries | what the gate, the queue and the ways say: [transfers.md](transfers.md) |
+| `reason` of the exit | those of [exits.md](exits.md) |
+| `reason` of TLS | those of [xot.md](xot.md) |
+| `rcode` | the answer's, such as `REFUSED` |
+| `user` | the names of `[[exit.users]]` |
 | `reason` of refused NOTIFY | `badkey`, `badsig`, `badtime`, `not-allowed`, `formerr`, `not-handed-on` |
 | `event` | the names of the log's events, such as `process.crashed` |
 
@@ -82,12 +88,31 @@ topk(5, sum by (reason) (rate(zonegate_ingress_verdicts_total{{verdict!="forward
 sum(rate(zonegate_ingress_udp_receive_drops_total[5m])) > 0
 # a backend that no worker finds healthy
 max by (backend) (zonegate_backend_healthy) == 0
-# zones that a backend does not follow
-zonegate_transfer_notify_pending > 0
-# transfers stand still: a tunnel fails, and why
-sum by (tunnel, reason) (rate(zonegate_tunnel_failures_total[15m])) > 0
-# a primary that no tunnel leads to, and what is at fault
+# zones that a backend has not followed for a while
+min_over_time(zonegate_transfer_notify_pending[5m]) > 0
+# a backend that refuses NOTIFY, or was given up
+sum by (backend, rcode) (increase(zonegate_transfer_notify_backend_refused_total[15m])) > 0
+increase(zonegate_transfer_notify_gave_up_total[1h]) > 0
+# NOTIFY of addresses and keys that [[zones]] does not know: strangers, or a primary that has moved
+sum(increase(zonegate_ingress_verdicts_total{{reason="notify-refused"}}[15m])) > 0
+sum by (reason) (increase(zonegate_transfer_notify_refused_total[15m])) > 0
+# a primary that no tunnel leads to, and what is at fault: transfers stand still
 max by (primary, transport, fault) (zonegate_transfer_primary_failing) == 1
+# a tunnel that is left alone; `zonegate tunnels` says why and what to do
+zonegate_tunnel_state{{state="open"}} == 1
+# what goes wrong in a tunnel
+sum by (tunnel, reason) (rate(zonegate_tunnel_failures_total[15m])) > 0
+# a primary that answers REFUSED or NOTAUTH: it does not know the exit's address, the zone or the key
+sum by (primary, rcode) (increase(zonegate_transfer_primary_errors_total[15m])) > 0
+# answers that the guard rejected, and why
+sum by (primary, reason) (increase(zonegate_transfer_verdicts_total{{reason!="accepted"}}[15m])) > 0
+# queries of nodes that were not passed on, and why
+sum by (forwarder, reason) (increase(zonegate_transfer_refused_total{{reason!="idle"}}[15m])) > 0
+# TLS to a primary fails, or our certificate for it ends within two weeks
+sum by (primary, reason) (increase(zonegate_primary_tls_failures_total[15m])) > 0
+zonegate_primary_tls_certificate_seconds < 14 * 86400
+# at an exit: clients of ours whose clock, key or target is not right
+sum by (reason) (increase(zonegate_exit_rejects_total{{reason=~"clock-skew|unknown-user|target-.*"}}[15m])) > 0
 # nodes ask a transparent door for what is no primary of it
 increase(zonegate_transfer_refused_total{{reason="destination"}}[1h]) > 0
 # an exit that is seen under another address than primaries were told

@@ -162,6 +162,12 @@ def exchanges(forwarders: Rows, primaries: Rows) -> Iterator[Metric]:
             for kind, reason, count in f["verdicts"]
         ),
     )
+    yield counter(
+        "transfer_primary_errors",
+        "Answers of the primary that bring no zone, such as REFUSED; those of every tunnel that was tried.",
+        [*label, "rcode"],
+        (([f["listen"], f["primary"], rcode], count) for f in forwarders for rcode, count in f["errors"].items()),
+    )
     for name, field, text in (
         ("turns", "turns", "Queries that had their turn in the queue."),
         ("wait_seconds", "wait_seconds", "Time that they waited for it, all together."),

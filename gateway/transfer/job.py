@@ -14,6 +14,8 @@ from filters.names import zone_wire
 from gateway.recalled import recall_egress
 from gateway.settings import GatewaySettings
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.exchanges.exchange import ELSEWHERE
+from proxy.egress.exchanges.remedies import remedy_of_code, remedy_of_verdict
 from proxy.egress.fetch.pipe import TunnelPipe
 from proxy.egress.fetch.transfer import guard, receive, transfer_query
 from proxy.egress.primaries import Primaries
@@ -21,7 +23,7 @@ from proxy.egress.primary import PrimaryServer
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import make_tunnels
 from proxy.errors import ProxyError
-from proxy.settings import EgressSettings, Primary, TsigKey
+from proxy.settings import EgressSettings, Limits, Primary, TsigKey
 
 
 class JobError(Exception):
@@ -45,6 +47,7 @@ class Job:
     server: PrimaryServer
     tunnels: Sequence[Tunnel]
     key: TsigKey | None
+    limits: Limits
 
     @classmethod
     def plan(
@@ -88,6 +91,7 @@ class Job:
             server,
             [made[name].tunnel for name in names],
             keys[wanted] if wanted is not None else None,
+            source.limits,
         )
 
     async def carry(self, take: Callable[[bytes], None], again: Callable[[str, str | None], None]) -> Outcome:
@@ -107,13 +111,14 @@ class Job:
                 continue
             if verdict.kind == "error":
                 code = dns.rcode.to_text(dns.rcode.Rcode(verdict.rcode))
-                raise JobError(
-                    f"{self.server.name} answers {code} through {name}: it must have the zone, allow the transfer "
-                    "to the exit's address, and know the key"
-                )
+                problem = f"{self.server.name} answers {code} through {name}: {remedy_of_code(verdict.rcode)}"
+                if verdict.rcode in ELSEWHERE:  # it may know the address of another exit
+                    continue
+                raise JobError(problem)
             if verdict.accepted:
                 return Outcome(name, verdict)
-            problem = f"through {name}: {verdict.detail} ({verdict.reason})"
+            remedy = remedy_of_verdict(verdict.reason)
+            problem = f"through {name}: {verdict.detail} ({verdict.reason}): {remedy}"
         raise JobError(problem or "no tunnel to try")
 
     async def _through(self, tunnel: Tunnel, take: Callable[[bytes], None]) -> Verdict:
@@ -122,7 +127,7 @@ class Job:
         pipe = TunnelPipe()
         await self.server.open_stream(tunnel, pipe)
         try:
-            return await receive(pipe, query, guard(self.key), take)
+            return await receive(pipe, query, guard(self.key, self.limits), take)
         finally:
             pipe.close()
 

@@ -60,6 +60,7 @@ class ForwarderCounters:
     bytes_in: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind of answer and reason
+    errors: Counter[str] = field(default_factory=Counter)  # answers of the primary that bring no zone, by RCODE
     turns: Counter[str] = field(default_factory=Counter)  # queries that had their turn, by class
     wait_seconds: dict[str, float] = field(default_factory=lambda: {"soa": 0.0, "transfer": 0.0})
 
@@ -82,6 +83,7 @@ class ForwarderCounters:
             refused=dict(self.refused),
             bytes_in=self.bytes_in,
             verdicts=tuple((kind, reason, count) for (kind, reason), count in self.verdicts.items()),
+            errors=dict(self.errors),
             turns=dict(self.turns),
             wait_seconds=dict(self.wait_seconds),
         )

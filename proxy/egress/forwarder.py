@@ -90,9 +90,9 @@ class Forwarder:
         """Whether a connection is taken in; see `node_stream.Host`."""
         self._counters.connections_total += 1
         if not self._plan.allows(address):
-            self._counters.refused["address"] += 1
+            self._plan.refusals.count(self._counters, "address", address)
         elif len(self._nodes) >= self._plan.settings.connections:
-            self._counters.refused["too-many-connections"] += 1
+            self._plan.refusals.count(self._counters, "too-many-connections", address)
         else:
             self._nodes.add(node)
             self._counters.connections_open = len(self._nodes)

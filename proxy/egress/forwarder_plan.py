@@ -14,6 +14,7 @@ from proxy.egress.exchanges.judge import Judge, tsig_keys
 from proxy.egress.exchanges.quotas import PrimaryQuota
 from proxy.egress.exchanges.shared import Shared
 from proxy.egress.primary import PrimaryServer
+from proxy.egress.refusals import Refusals
 from proxy.egress.route import Route
 from proxy.protocol.signed_queries import SignatureGate
 from proxy.protocol.transfer_queries import Question, TransferGate
@@ -33,6 +34,7 @@ class ForwarderPlan:
     quota: PrimaryQuota
     judge: Judge
     connections: Connections
+    refusals: Refusals
 
     def allows(self, address: IPAddress) -> bool:
         """Whether this node may use the forwarder."""
@@ -72,6 +74,7 @@ def compile_forwarder(
         quota=shared.quota(primary),
         judge=judge,
         connections=shared.connections(server, primary, judge),
+        refusals=shared.refusals(str(forwarder.listen), primary),
     )
 
 

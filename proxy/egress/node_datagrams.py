@@ -115,7 +115,7 @@ class NodeDatagrams:
     def _receive(self, message: bytes, peer: Peer) -> None:
         plan, node = self._plan(), Endpoint.of(peer.address).address
         if not plan.allows(node):
-            self._counters.refused["address"] += 1
+            plan.refusals.count(self._counters, "address", node)
             return
         if len(message) > MAX_QUERY:  # the socket would refuse it, and the tunnel would be blamed
             self._counters.refused["too-long"] += 1
@@ -132,10 +132,10 @@ class NodeDatagrams:
         refusal = self._refusal(plan, message, question)
         waiting = Waiting(Query(message, question, node), peer, self._door)
         if refusal is not None:
-            self._counters.refused[refusal] += 1
+            plan.refusals.count(self._counters, refusal, node, question)
             waiting.reply(Rcode.REFUSED)
         elif len(self._waiting) >= plan.settings.queries:
-            self._counters.refused["too-many-queries"] += 1
+            plan.refusals.count(self._counters, "too-many-queries", node, question)
         else:
             self._accept(waiting, plan)
 

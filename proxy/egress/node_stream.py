@@ -141,7 +141,7 @@ class NodeStream(asyncio.Protocol):
         plan = self._plan()
         refusal = plan.refusal(message, question, time.time())
         if refusal is not None:
-            self._counters.refused[refusal] += 1
+            plan.refusals.count(self._counters, refusal, self._address, question)
             self._reply(message, question, Rcode.REFUSED)
             return
         self._counters.queries_tcp += 1

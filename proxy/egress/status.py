@@ -71,6 +71,7 @@ class ForwarderStatus(Struct, frozen=True, kw_only=True):
     refused: dict[str, int]  # by reason: what was not passed, and what failed
     bytes_in: int  # answers over TCP
     verdicts: tuple[tuple[str, str, int], ...]  # of the guard: kind of answer, reason, how many
+    errors: dict[str, int]  # answers of the primary that bring no zone, by RCODE
     turns: dict[str, int]  # queries that had their turn in the queue, by class
     wait_seconds: dict[str, float]  # that they waited for it, all together, by class
 

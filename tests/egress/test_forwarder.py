@@ -67,7 +67,8 @@ async def test_what_is_no_transfer_of_a_configured_zone_is_refused() -> None:
     async with ScriptedPrimary() as primary:
         settings = forwarder_settings([DIRECT], primary.endpoint, zones=("example.com",))
         listen = settings.forwarders[0].listen
-        async with running(settings) as near:
+        events = Events()
+        async with running(settings, events) as near:
             for other in others:
                 assert rcode(await ask_udp(listen, other)) == Rcode.REFUSED
             assert list(map(rcode, await ask_tcp(listen, *others))) == [Rcode.REFUSED] * 3
@@ -76,6 +77,14 @@ async def test_what_is_no_transfer_of_a_configured_zone_is_refused() -> None:
             assert primary.asked_udp == []
             assert primary.asked_tcp == [SOA]
             assert near.status().forwarders[0].refused == {"type": 3, "zone": 2, "opcode": 2}
+            told = events.named("transfer.refused")  # one of a reason
+            assert [(each["reason"], each["zone"]) for each in told] == [
+                ("type", "example.com"),
+                ("zone", "www.example.com"),
+                ("opcode", "example.com"),
+            ]
+            assert (told[1]["type"], told[1]["node"], told[1]["primary"]) == ("AXFR", "127.0.0.1", "primary")
+            assert "in `zones` of this forwarder" in str(told[1]["remedy"])
 
 
 async def test_a_refusal_passes_between_two_messages_of_an_answer() -> None:

@@ -92,6 +92,7 @@ TRANSFER = {
             "refused": {"not-allowed": 7},
             "bytes_in": 8,
             "verdicts": [["axfr", "accepted", 3]],
+            "errors": {"REFUSED": 2},
             "turns": {"soa": 9, "transfer": 3},
             "wait_seconds": {"soa": 0.5, "transfer": 1.5},
         }

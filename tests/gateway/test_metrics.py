@@ -67,6 +67,10 @@ def test_every_room_is_there_with_its_labels() -> None:
             "zonegate_transfer_verdicts_total",
             (("forwarder", "127.0.0.1:5301"), ("kind", "axfr"), ("primary", "p"), ("reason", "accepted")),
         ): 3,
+        (
+            "zonegate_transfer_primary_errors_total",
+            (("forwarder", "127.0.0.1:5301"), ("primary", "p"), ("rcode", "REFUSED")),
+        ): 2,
         ("zonegate_transfer_waiting", (("class", "transfer"), ("primary", "p"))): 6,
         ("zonegate_transfer_primary_connections_reused_total", (("primary", "p"),)): 3,
         ("zonegate_exit_streams_opened_total", ()): 2,

@@ -117,6 +117,17 @@ def test_what_is_refused_or_forged_leaves_no_file(tmp_path: Path) -> None:
         assert not list(tmp_path.glob(".zone*"))
 
 
+def test_the_limits_of_the_primary_hold(tmp_path: Path) -> None:
+    with place(tmp_path) as ring:
+        ring.file.write_text(
+            ring.file.read_text().replace('name = "customer"', 'name = "customer"\nlimits = { records = 3 }')
+        )
+        stopped = ring.run(ZONE, "--via", "out")
+        assert (stopped.exit_code, stopped.stdout) == (1, "")
+        assert "more than 3 records (too-many-records)" in " ".join(stopped.stderr.split())
+        assert "primaries.limits.records" in stopped.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from dataplane import Verdict
 from proxy.egress.counters import ForwarderCounters
-from proxy.egress.exchanges.exchange import Asker, Exchange, Outcome
+from proxy.egress.exchanges.exchange import ELSEWHERE, Asker, Exchange, Outcome
 from proxy.egress.exchanges.paths import Path, SparePaths
 from proxy.egress.exchanges.query import Query
 from proxy.egress.exchanges.quotas import Class
@@ -79,7 +79,7 @@ class DatagramExchange(Exchange):
         ways = [tunnel for tunnel in ways if tunnel.carries_udp]
         for number, tunnel in enumerate(ways, 1):
             patience = None  # of the last way: that of the node
-            if number < len(ways):
+            if number < len(ways) or self._refusal is not None:
                 patience = route.patience(tunnel, "udp", self._plan.settings.answer_timeout)
             began = self._loop.time()
             try:
@@ -92,7 +92,10 @@ class DatagramExchange(Exchange):
                 route.failed(tunnel, "udp", error)
                 continue
             route.worked(tunnel, "udp", self._loop.time() - began)
-            self._plan.judge.record(verdict, tunnel.counters.name, self._counters)
+            self._plan.judge.record(verdict, self.query.node, tunnel.counters.name, self._counters)
+            if verdict.kind == "error" and verdict.rcode in ELSEWHERE and number < len(ways):
+                self._refusal = data
+                continue
             if verdict.accepted:
                 self._counters.answers_udp += 1
                 self._node.datagram(data[PREFIX:])

@@ -78,7 +78,7 @@ class Exchange:
                 self._counters.waited(class_, self._loop.time() - began)
                 return await self._search()
         except QuotaError as error:
-            self._counters.refused[error.reason] += 1
+            self._plan.refusals.count(self._counters, error.reason, self.query.node, self.query.question)
             return Outcome.FAILED
 
     def hold(self, held: bool) -> None:
@@ -147,7 +147,7 @@ class Exchange:
 
     def _judged(self, tunnel: Tunnel, attempt: Attempt, verdict: Verdict) -> None:
         self._plan.route.worked(tunnel, "tcp", attempt.delay)
-        self._plan.judge.record(verdict, tunnel.counters.name, self._counters)
+        self._plan.judge.record(verdict, self.query.node, tunnel.counters.name, self._counters)
 
     async def _verdict(self, attempt: Attempt, patience: float) -> Verdict:
         """Wait for it, as long as something comes. What has begun to pass has the guard's limits alone."""

@@ -2,24 +2,26 @@
 
 A verdict is counted by kind and reason. What was accepted and is a transfer becomes an event, and is handed on to
 whoever learns from it. What was rejected becomes an event that is thinned out, since a primary can cause as many as
-it likes.
+it likes; so does what a primary refuses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import dns.name
+import dns.rcode
 
 from dataplane import Answers, GuardLimits, TsigKeys, Verdict
 from filters.errors import FilterError
 from filters.names import zone_wire
 from proxy.egress.counters import ForwarderCounters
+from proxy.egress.exchanges.remedies import remedy_of_code, remedy_of_verdict
 from proxy.egress.sparse import SparseEmitter
 from proxy.protocol.signed_queries import key_bytes
 from proxy.settings import Limits, TsigKey
-from proxy.values import Emit
+from proxy.values import Emit, IPAddress
 
 TRANSFERS = frozenset(("axfr", "ixfr", "axfr-style"))
 NAMES = 64 << 20  # bytes of owner names that are kept of one transfer for those who learn from it
@@ -51,45 +53,60 @@ class Judge:
         self._emit = emit
         self._sparse = sparse
         self._learned = learned
-        self._limits = GuardLimits(
-            size=limits.bytes,
-            records=limits.records,
-            messages=limits.messages,
-            rrset=limits.rrset,
-            seconds=limits.seconds,
-            idle=limits.idle,
-            rate_bytes=limits.rate_bytes,
-            rate_seconds=limits.rate_seconds,
-            names=NAMES if learned is not None else 0,
-            allow_older=limits.allow_older,
-        )
+        self._limits = guard_limits(limits, names=NAMES if learned is not None else 0)
 
     def answers(self) -> Answers:
         """For one connection to the primary, or one datagram path."""
         return Answers(limits=self._limits, keys=self._keys)
 
-    def record(self, verdict: Verdict, tunnel: str, counters: ForwarderCounters) -> None:
+    def record(self, verdict: Verdict, node: IPAddress, tunnel: str, counters: ForwarderCounters) -> None:
         """Count a verdict, and tell of it what is worth telling."""
         counters.verdicts[verdict.kind, verdict.reason] += 1
+        where = {"node": str(node), "primary": self._primary, "tunnel": tunnel}
         if not verdict.accepted:
-            fields = {**self._fields(verdict, tunnel), "reason": verdict.reason, "detail": verdict.detail}
+            fields = {**_fields(verdict), **where, "reason": verdict.reason, "detail": verdict.detail}
+            fields["remedy"] = remedy_of_verdict(verdict.reason)
             self._sparse("transfer.rejected", f"{self._primary} {verdict.reason}", fields)
+        elif verdict.kind == "error":
+            self._refused(verdict, where, counters)
         elif verdict.kind in TRANSFERS:
-            self._emit("transfer.accepted", {**self._fields(verdict, tunnel), "digest": verdict.digest.hex()})
+            self._emit("transfer.accepted", {**_fields(verdict), **where, "digest": verdict.digest.hex()})
             if self._learned is not None:
                 self._learned(Learned(self._primary, tunnel, verdict))
 
-    def _fields(self, verdict: Verdict, tunnel: str) -> dict[str, object]:
-        return {
-            "zone": zone_text(verdict.zone),
-            "kind": verdict.kind,
-            "serial": verdict.serial,
-            "records": verdict.records,
-            "bytes": verdict.size,
-            "seconds": round(verdict.seconds, 3),
-            "primary": self._primary,
-            "tunnel": tunnel,
-        }
+    def _refused(self, verdict: Verdict, where: Mapping[str, str], counters: ForwarderCounters) -> None:
+        """The primary answered with an RCODE: a legitimate answer, that brings no zone."""
+        code = dns.rcode.to_text(dns.rcode.Rcode.make(verdict.rcode))
+        counters.errors[code] += 1
+        fields = {"zone": zone_text(verdict.zone), **where, "rcode": code, "remedy": remedy_of_code(verdict.rcode)}
+        self._sparse("transfer.primary-refused", f"{self._primary} {where['tunnel']} {code}", fields)
+
+
+def _fields(verdict: Verdict) -> dict[str, object]:
+    return {
+        "zone": zone_text(verdict.zone),
+        "kind": verdict.kind,
+        "serial": verdict.serial,
+        "records": verdict.records,
+        "bytes": verdict.size,
+        "seconds": round(verdict.seconds, 3),
+    }
+
+
+def guard_limits(limits: Limits, *, names: int = 0) -> GuardLimits:
+    """What a primary may send at most, for the guard; `names` bytes of owner names are kept."""
+    return GuardLimits(
+        size=limits.bytes,
+        records=limits.records,
+        messages=limits.messages,
+        rrset=limits.rrset,
+        seconds=limits.seconds,
+        idle=limits.idle,
+        rate_bytes=limits.rate_bytes,
+        rate_seconds=limits.rate_seconds,
+        names=names,
+        allow_older=limits.allow_older,
+    )
 
 
 def zone_text(wire: bytes) -> str:

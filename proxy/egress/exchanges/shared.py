@@ -13,6 +13,7 @@ from proxy.egress.exchanges.manners import Manners
 from proxy.egress.exchanges.quotas import PrimaryQuota, Quotas
 from proxy.egress.exchanges.turns import Turns
 from proxy.egress.primary import PrimaryServer
+from proxy.egress.refusals import Refusals
 from proxy.egress.sparse import SparseEmitter
 from proxy.egress.status import PrimaryStatus
 from proxy.settings import Primary, Transfers
@@ -53,6 +54,10 @@ class Shared:
     def judge(self, primary: Primary, keys: TsigKeys | None) -> Judge:
         """For answers of this primary."""
         return Judge(primary.name, primary.limits, keys, self._emit, self._sparse, self._learned)
+
+    def refusals(self, listen: str, primary: Primary) -> Refusals:
+        """For queries to this primary that come to this address."""
+        return Refusals(listen, primary.name, self._sparse)
 
     def connections(self, server: PrimaryServer, primary: Primary, judge: Judge) -> Connections:
         """Connections to this primary, for one plan."""

@@ -18,10 +18,11 @@ import dns.rrset
 import dns.tsig
 
 from dataplane import Answers, GuardLimits, TsigKeys, Verdict
+from proxy.egress.exchanges.judge import guard_limits
 from proxy.egress.fetch.body import Body, FetchError, Known
 from proxy.egress.fetch.pipe import Pipe
 from proxy.protocol.dns_frames import frame
-from proxy.settings import TsigKey
+from proxy.settings import Limits, TsigKey
 
 TICK = 1.0  # seconds between two looks at the limits of time while nothing comes
 
@@ -41,12 +42,13 @@ def transfer_query(zone: str, kind: dns.rdatatype.RdataType, *, serial: int = 0,
     return query.to_wire()
 
 
-def guard(key: TsigKey | None) -> Answers:
-    """The guard of one connection, which verifies what this key signs."""
+def guard(key: TsigKey | None, limits: Limits | None = None) -> Answers:
+    """The guard of one connection, which verifies what this key signs; without limits its own hold."""
+    limited = GuardLimits() if limits is None else guard_limits(limits)
     if key is None:
-        return Answers(limits=GuardLimits())
+        return Answers(limits=limited)
     name = dns.name.from_text(key.name).to_digestable()
-    return Answers(limits=GuardLimits(), keys=TsigKeys([(name, key.algorithm, base64.b64decode(key.secret.reveal()))]))
+    return Answers(limits=limited, keys=TsigKeys([(name, key.algorithm, base64.b64decode(key.secret.reveal()))]))
 
 
 async def receive(pipe: Pipe, query: bytes, answers: Answers, take: Callable[[bytes], None]) -> Verdict:

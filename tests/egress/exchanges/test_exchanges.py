@@ -300,12 +300,35 @@ async def test_a_refusal_is_tried_through_the_next_tunnel_and_then_passed_on() -
         response.set_rcode(Rcode.REFUSED)
         return [response.to_wire()]
 
+    events = Events()
     async with ScriptedPrimary(refuse) as primary:
         settings = forwarder_settings([DIRECT, OTHER], primary.endpoint)
-        async with running(settings) as near:
+        async with running(settings, events) as near:
             assert await ask_tcp(settings.forwarders[0].listen, AXFR) == refuse(AXFR)
             assert primary.asked_tcp == [AXFR, AXFR]
             assert [each.streams_total for each in near.status().tunnels] == [1, 1]
+            assert await ask_udp(settings.forwarders[0].listen, SOA) == refuse(SOA)[0]
+            assert primary.asked_udp == [SOA, SOA]
+            assert near.status().forwarders[0].errors == {"REFUSED": 4}
+            told = events.named("transfer.primary-refused")
+            assert [each["tunnel"] for each in told] == ["direct", "other"]
+            assert told[0]["node"] == "127.0.0.1"
+            assert "exit's address" in str(told[0]["remedy"])
+
+
+async def test_a_soa_check_that_one_exit_is_refused_is_answered_through_the_next() -> None:
+    """Over UDP too: a node would take REFUSED for the primary's last word."""
+
+    def script(query: bytes) -> list[bytes]:
+        response = dns.message.make_response(dns.message.from_wire(query))
+        response.set_rcode(Rcode.REFUSED)
+        return [response.to_wire()] if len(primary.asked_udp) == 1 else soa_answer(query)
+
+    async with ScriptedPrimary(script) as primary:
+        settings = forwarder_settings([DIRECT, OTHER], primary.endpoint)
+        async with running(settings):
+            assert await ask_udp(settings.forwarders[0].listen, SOA) == soa_answer(SOA)[0]
+            assert primary.asked_udp == [SOA, SOA]
 
 
 async def test_a_tunnel_that_dies_inside_a_transfer_closes_the_node_at_once() -> None:
