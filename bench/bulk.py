@@ -1,37 +1,45 @@
 """A primary whose zones have a size and no content worth keeping: it sends as fast as the other side reads.
 
 The zone `N.bulk.example` has N blocks of 64 messages with 43,008 A records, about a megabyte; `0.bulk.example` has 15
-messages, 10,080 records. Every message repeats the question, so that owners point to it. SOA queries are answered over
-UDP and TCP. Run as `python -m bench.bulk ADDRESS`.
+messages, 10,080 records. In `Ns.bulk.example` every A record has its RRSIG, as large as ECDSA P-256 makes them, and a
+block 15,360 records. Every message repeats the question, so that owners point to it. SOA queries are answered over UDP
+and TCP. Run as `python -m bench.bulk ADDRESS`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from functools import cache
 from typing import cast
 
 import uvloop
 
 from proxy.values import Endpoint
 
+HEADER = 12  # bytes
 ORIGIN = b"\x04bulk\x07example\0"
 SOA, AXFR = 6, 252
 POINTER = b"\xc0\x0c"  # to the name in the question
 SOA_RECORD = POINTER + b"\0\6\0\1\0\1\x51\x80\0\x18" + POINTER + POINTER + (1).to_bytes(4) + b"\0\1\x51\x80" * 4
 RECORDS = 672  # in a message: 16 KiB with their names
+PAIRS = 120  # of a record and its RRSIG, in as much
 BLOCK = 64  # messages
 SMALL = 15  # messages of the smallest zone
 
 
-def zone(blocks: int) -> str:
+def zone(blocks: int, *, signed: bool = False) -> str:
     """The name of the zone of so many blocks."""
-    return f"{blocks}.bulk.example"
+    return f"{_label(blocks, signed)}.bulk.example"
 
 
-def query(blocks: int, kind: int, ident: int) -> bytes:
+def _label(blocks: int, signed: bool) -> str:
+    return f"{blocks}s" if signed else f"{blocks}"
+
+
+def query(blocks: int, kind: int, ident: int, *, signed: bool = False) -> bytes:
     """A query for it, SOA or AXFR."""
-    label = str(blocks).encode()
+    label = _label(blocks, signed).encode()
     return (
         ident.to_bytes(2) + b"\0\0\0\1" + bytes(6) + bytes([len(label)]) + label + ORIGIN + kind.to_bytes(2) + b"\0\1"
     )
@@ -43,24 +51,45 @@ def answer(question: bytes, ident: bytes, records: bytes, count: int) -> bytes:
     return len(message).to_bytes(2) + message
 
 
-def block(question: bytes, ident: bytes, messages: int) -> bytes:
-    """So many messages full of records, no two of the same owner."""
-    made = []
-    for number in range(messages):
-        first = number * RECORDS
-        records = b"".join(
-            b"\x08h%07d" % each + POINTER + b"\0\1\0\1\0\0\x0e\x10\0\4\x0a" + each.to_bytes(3)
-            for each in range(first, first + RECORDS)
-        )
-        made.append(answer(question, ident, records, RECORDS))
-    return b"".join(made)
+def block(question: bytes, ident: bytes, messages: int, *, signed: bool = False) -> bytes:
+    """So many messages full of records, no two of the same owner and type."""
+    if signed:
+        name = question[:-4]
+        return b"".join(answer(question, ident, _signed(number, name), 2 * PAIRS) for number in range(messages))
+    return b"".join(answer(question, ident, _plain(number), RECORDS) for number in range(messages))
 
 
-def size(blocks: int) -> int:
+def _record(number: int) -> bytes:
+    return b"\x08h%07d" % number + POINTER + b"\0\1\0\1\0\0\x0e\x10\0\4\x0a" + number.to_bytes(3)
+
+
+@cache
+def _plain(message: int) -> bytes:
+    """The records of a message. They are made once: two hundred transfers want them at the same time."""
+    return b"".join(map(_record, range(message * RECORDS, (message + 1) * RECORDS)))
+
+
+@cache
+def _signed(message: int, name: bytes) -> bytes:
+    made = b""
+    for number in range(message * PAIRS, (message + 1) * PAIRS):
+        owner = (0xC000 + HEADER + len(name) + 4 + len(made)).to_bytes(2)
+        signed = b"\0\1\x0d\3\0\0\x0e\x10" + b"\x6a\0\0\0\x69\0\0\0\x12\x34" + name + number.to_bytes(4) * 16
+        made += _record(number) + owner + b"\0\x2e\0\1\0\0\x0e\x10" + len(signed).to_bytes(2) + signed
+    return made
+
+
+def size(blocks: int, *, signed: bool = False) -> int:
     """Bytes of the transfer of a zone, with the lengths of the messages."""
-    question = query(blocks, AXFR, 0)[12:]
+    question = query(blocks, AXFR, 0, signed=signed)[HEADER:]
     ends = 2 * len(answer(question, b"\0\0", SOA_RECORD, 1))
-    return ends + (blocks * len(block(question, b"\0\0", BLOCK)) if blocks else len(block(question, b"\0\0", SMALL)))
+    one = len(block(question, b"\0\0", BLOCK if blocks else SMALL, signed=signed))
+    return ends + (blocks or 1) * one
+
+
+def records(blocks: int, *, signed: bool = False) -> int:
+    """Records of that transfer, with the SOA at both ends."""
+    return 2 + (blocks * BLOCK if blocks else SMALL) * (2 * PAIRS if signed else RECORDS)
 
 
 class Stream(asyncio.Protocol):
@@ -101,8 +130,9 @@ class Stream(asyncio.Protocol):
         if int.from_bytes(question[-4:-2]) == SOA:
             self._transport.write(soa)
             return
-        blocks = int(question[1 : 1 + question[0]])
-        full = block(question, ident, BLOCK if blocks else SMALL)
+        label = question[1 : 1 + question[0]]
+        blocks, signed = int(label.removesuffix(b"s")), label.endswith(b"s")
+        full = block(question, ident, BLOCK if blocks else SMALL, signed=signed)
         self._transport.write(soa)
         for _ in range(blocks or 1):
             await self._flowing.wait()
