@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 
 import pytest
 
 from tests.docs.pages import ROOT, block, page
+from tests.support.namespaces import require_root
 from tests.support.peers import require
 
 RULES = "deploy/nftables/transparent.nft"
@@ -23,8 +23,8 @@ def define(name: str) -> str:
 
 def checked(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
     """nft in a network namespace of its own; it asks the kernel what it knows."""
-    own = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
-    argv = [*own, require("nft"), "--check", *arguments]
+    require_root()
+    argv = ["unshare", "--net", require("nft"), "--check", *arguments]
     return subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=20)
 
 

@@ -126,6 +126,19 @@ async def test_both_transports_of_both_families(row: Row, version: int, wildcard
         assert counters()["stopped"] == 0
 
 
+@pytest.mark.parametrize("version", [4, 6])
+async def test_a_machine_that_forwards_nothing_serves_too(row: Row, version: int) -> None:
+    for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        run("sh", "-c", f"echo 0 > /proc/sys/net/{name}")
+    place = ASKED[version]
+    async with primary_at(row, place), serving(made(DOOR)):
+        with node_socket(row, version) as node:
+            assert await ask(node, place) == (soa_answer(SOA)[0], place)
+        async with node_connection(row, place) as (reader, writer):
+            writer.write(frame(SOA))
+            assert await read_message(reader) == soa_answer(SOA)[0]
+
+
 async def test_what_is_sent_to_the_door_itself_is_refused(row: Row) -> None:
     events = Events()
     async with serving(made(DOOR), events) as service:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from gateway.config import ConfigError, load, load_tree
 from gateway.config.changes import compare
 from gateway.lab.program import SOURCES
 from tests.gateway.configs import INGRESS
+from tests.support.namespaces import require_root
 
 DOOR = {"listen": "[::]:5399", "allow": ["192.0.2.0/24"]}
 TUNNELS = [{"name": "fra", "url": "direct://"}]
@@ -143,8 +143,7 @@ for role, place, transport in (
 
 def with_rights(rights: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Python with none of the rights of root but these."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can give rights away")
+    require_root()
     bounding = f"--bounding-set=-all,+net_bind_service{rights}"
     argv = ["setpriv", bounding, "--", sys.executable, *arguments]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, cwd=SOURCES)

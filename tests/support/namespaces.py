@@ -15,14 +15,19 @@ from bench.namespaces import CLONE_NEWNET, World, edge_and_world
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@contextmanager
-def two_namespaces() -> Iterator[World]:
-    """Edge and world, with the test in the edge; skipped without root, or a failure where peers are required."""
+def require_root() -> None:
+    """Without root the test is skipped, or fails where peers are required."""
     if os.geteuid() != 0:
         reason = "network namespaces take root"
         if os.environ.get("ZONEGATE_REQUIRE_PEERS") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
+
+
+@contextmanager
+def two_namespaces() -> Iterator[World]:
+    """Edge and world, with the test in the edge; skipped without root, or a failure where peers are required."""
+    require_root()
     with edge_and_world() as world:
         yield world
 

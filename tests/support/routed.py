@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-import pytest
-
 from bench.namespaces import CLONE_NEWNET, World, await_own_namespace, call
+from tests.support.namespaces import require_root
 from tests.support.peers import require
 
 NODE = {4: ip_address("192.0.2.10"), 6: ip_address("2001:db8:1::10")}
@@ -44,10 +43,7 @@ class Row:
 def in_the_way() -> Iterator[Row]:
     """Make all four, and move the test into the gateway's until the block ends; skipped without root, or a failure
     where peers are required."""
-    if os.geteuid() != 0:
-        if os.environ.get("ZONEGATE_REQUIRE_PEERS") == "1":
-            pytest.fail("network namespaces take root", pytrace=False)
-        pytest.skip("network namespaces take root")
+    require_root()
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
         call("unshare", CLONE_NEWNET)
