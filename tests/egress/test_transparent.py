@@ -139,6 +139,32 @@ async def test_a_machine_that_forwards_nothing_serves_too(row: Row, version: int
             assert await read_message(reader) == soa_answer(SOA)[0]
 
 
+@pytest.mark.parametrize("strict", ["0", "1"])
+async def test_marks_may_count_on_the_way_back(row: Row, strict: str) -> None:
+    """As they do after wg-quick has been run; with and without the strict check of RFC 3704 §2.2."""
+    for name, value in (("src_valid_mark", "1"), ("rp_filter", strict)):
+        run("sh", "-c", f"for file in /proc/sys/net/ipv4/conf/*/{name}; do echo {value} > $file; done")
+    async with primary_at(row, ASKED[4]), serving(made(DOOR)):
+        with node_socket(row, 4) as node:
+            assert await ask(node, ASKED[4]) == (soa_answer(SOA)[0], ASKED[4])
+        async with node_connection(row, ASKED[4]) as (reader, writer):
+            writer.write(frame(SOA))
+            assert await read_message(reader) == soa_answer(SOA)[0]
+
+
+def test_the_script_may_be_run_again_and_leaves_nothing(row: Row) -> None:
+    rules = [run("ip", family, "rule", "show") for family in ("-4", "-6")]
+    run(SCRIPT, "up")
+    assert [run("ip", family, "rule", "show") for family in ("-4", "-6")] == rules
+    assert all(text.count("0x5399") == 2 for text in rules)
+    run(SCRIPT, "down")
+    run(SCRIPT, "down")
+    assert "zonegate" not in run("nft", "list", "ruleset")
+    for family in ("-4", "-6"):
+        assert "0x5399" not in run("ip", family, "rule", "show")
+        assert "5399" not in run("ip", family, "route", "show", "table", "all")
+
+
 async def test_what_is_sent_to_the_door_itself_is_refused(row: Row) -> None:
     events = Events()
     async with serving(made(DOOR), events) as service:

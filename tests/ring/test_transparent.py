@@ -230,7 +230,7 @@ def test_without_the_routes_nothing_goes_directly_and_counters_say_so(row: Row, 
         gateway = stack.enter_context(running(tmp_path, settings(url)))
         assert answered(row.node, ASKED[4])
         begin, before = primary.mark(), counters()
-        run("ip", "-4", "rule", "del", "fwmark", "0x5399")
+        run("ip", "-4", "rule", "del", "priority", "5399")
         assert not answered(row.node, ASKED[4])
         assert counters()["diverted4"] > before["diverted4"]
         assert counters()["delivered"] == before["delivered"] > 0
