@@ -63,6 +63,8 @@ class Prober:
         self._subjects = tuple(each for each in subjects if each.route.rules.probes)
         for subject in self._subjects:
             subject.route.probed, subject.route.doubted = True, partial(self._hurry, subject)
+        self._urgent.clear()
+        self._unjudged.clear()
         self._by_tunnel.clear()
         for subject in self._subjects:
             for way in subject.route.ways:
@@ -195,8 +197,11 @@ class Prober:
         self._hurry(subject)
 
     def _hurry(self, subject: Subject) -> None:
-        """Something has changed there: look at once."""
-        self._urgent.add(subject)
+        """Something has changed there: look at once. Of one from before a reload the ways may be another's by now."""
+        if subject in self._subjects:
+            self._urgent.add(subject)
+        else:
+            self._next_look = 0.0
         self._wake.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

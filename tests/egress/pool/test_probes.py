@@ -225,3 +225,19 @@ async def test_when_more_is_due_than_may_run_what_is_due_longest_comes_first(mon
     assert max(way.heard for way in begun) < min(
         way.heard for pool in pools for way in pool.route.ways if way not in begun
     )
+
+
+async def test_a_reload_between_a_doubt_and_the_look_ends_no_probes() -> None:
+    """The primary in doubt is another after it, with other tunnels; whatever is known of the old one is past."""
+    events, clock = Events(), asyncio.get_running_loop().time
+    before, after = Simulated(2, QUICK), Simulated(2, QUICK)
+    prober = Prober(events, clock)
+    prober.configure([subject_of(before)])
+    prober.start()
+    old = subject_of(before)
+    before.route.failed(before.tunnels[0], "tcp", SILENCE)
+    prober.configure([subject_of(after)])
+    prober._hurry(old)
+    await auntil(lambda: all(way.probes for way in after.route.ways))
+    assert events.named("prober.failed") == []
+    await prober.stop()
