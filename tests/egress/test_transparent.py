@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
@@ -20,8 +21,9 @@ from proxy.egress.original import IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR, orig
 from proxy.egress.service import EgressService
 from proxy.egress.sockets import open_egress_socket, open_egress_sockets
 from proxy.egress.status import ForwarderStatus
+from proxy.ingress.sockets import close_all, open_listener_sockets
 from proxy.protocol.dns_frames import frame
-from proxy.settings import EgressSettings, Primary, PrimaryTls, TransparentDoor
+from proxy.settings import Backend, EgressSettings, IngressSettings, Listener, Primary, PrimaryTls, TransparentDoor
 from proxy.values import Endpoint, Network
 from tests.egress.ring import Events, is_closed, read_message, tunnel
 from tests.egress.scripted_primary import ScriptedPrimary, axfr_answer, soa_answer
@@ -124,6 +126,37 @@ async def test_both_transports_of_both_families(row: Row, version: int, wildcard
         assert (status.queries_udp, status.queries_tcp, status.refused) == (1, 1, {"axfr-over-udp": 1})
         assert (len(primary.asked_udp), len(primary.asked_tcp)) == (1, 1)
         assert counters()["stopped"] == 0
+
+
+async def test_a_listener_on_the_same_port_of_all_addresses_is_not_in_the_way(row: Row) -> None:
+    """Each gets its own: clients the listener, nodes the door."""
+    address = Endpoint.parse("0.0.0.0:53")
+    backend = Backend(name="node", address=Endpoint.parse("127.0.0.1:5353"))
+    way_in = IngressSettings(listeners=(Listener(address=address),), backends=(backend,))
+    (listeners,) = open_listener_sockets(way_in, 1)
+    try:
+        async with primary_at(row, ASKED[4]), serving(made(DOOR)):
+            with node_socket(row, 4) as node:
+                assert await ask(node, ASKED[4]) == (soa_answer(SOA)[0], ASKED[4])
+                (udp,) = (each.socket for each in listeners if each.transport == "udp")
+                with pytest.raises(BlockingIOError):
+                    udp.recv(100)
+                node.sendto(b"of a client", ("192.0.2.1", 53))
+                await auntil(lambda: readable(udp))
+                assert udp.recv(100) == b"of a client"
+    finally:
+        close_all([listeners])
+
+
+def readable(sock: socket.socket) -> bool:
+    return bool(select.select([sock], [], [], 0)[0])
+
+
+def test_another_program_on_the_same_port_is_named(row: Row) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", 53))
+        with pytest.raises(OSError, match=r"^.*answers of a transparent door from 203.0.113.5:53/udp: .*in use$"):
+            open_egress_sockets(made(DOOR))
 
 
 @pytest.mark.parametrize("version", [4, 6])

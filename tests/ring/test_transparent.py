@@ -25,6 +25,8 @@ import pytest
 from bench.namespaces import World
 from gateway.lab.servers.bind import Bind
 from gateway.lab.servers.knot import Knot
+from gateway.lab.servers.nsd import Nsd
+from gateway.lab.servers.powerdns import PowerDns
 from gateway.lab.servers.roles import Key, Primary, Secondary
 from gateway.lab.servers.server import NameServer
 from gateway.lab.zones import LabZone
@@ -74,7 +76,7 @@ zone "keyed.example" {{ type primary; file "keyed.example.zone"; allow-transfer 
 
 def far_side(stack: ExitStack, row: Row, directory: Path) -> tuple[RealPrimary, str]:
     """The primary, and an exit that may reach it; the URL of the tunnel."""
-    for program in ("named", "knotd", "nft"):
+    for program in ("named", "knotd", "nsd", "pdns_server", "nft"):
         require(program)
     with inside(row.primary):
         primary = stack.enter_context(RealPrimary(Key.generate("transfers"), directory / "primary"))
@@ -128,7 +130,7 @@ def answered(node: World, place: Endpoint, *, tcp: bool = False) -> bool:
 def node_of(row: Row, software: type[NameServer], version: int, key: Key | None, directory: Path) -> NameServer:
     """A secondary whose primary is configured with its own address."""
     zone = KEYED if key else PLAIN
-    place = directory / f"{software.program}-{version}-{zone.name}"
+    place = directory / f"{software.program}{version}"  # short: some have Unix sockets there
     with inside(row.node):
         return software(Secondary((zone.name,), ASKED[version], key), place)
 
@@ -153,6 +155,10 @@ def test_nodes_with_the_primarys_own_address_go_through_the_tunnel(row: Row, tmp
                 (Bind, 6, primary.key),
                 (Knot, 4, primary.key),
                 (Knot, 6, None),
+                (Nsd, 4, None),
+                (Nsd, 6, primary.key),
+                (PowerDns, 4, primary.key),
+                (PowerDns, 6, None),
             )
         ]
         with inside(row.node):
