@@ -156,12 +156,20 @@ class NodeDatagrams:
         self._waiting[waiting.key] = waiting
         self.open.add(waiting)
         waiting.exchange = DatagramExchange(waiting.query, plan, self._counters, waiting, self._spare)
-        self._start(waiting, self._carry(waiting, waiting.exchange, plan.settings.udp_timeout))
+        task = self._start(waiting, self._carry(waiting, waiting.exchange, plan.settings.udp_timeout))
+        # As a callback, because a task that is cancelled before its first step runs no `finally`.
+        task.add_done_callback(lambda _: self._finished(waiting))
 
-    def _start(self, waiting: Waiting, work: Any) -> None:
-        task = asyncio.create_task(work)
+    def _start(self, waiting: Waiting, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
         waiting.tasks.add(task)
         task.add_done_callback(waiting.tasks.discard)
+        return task
+
+    def _finished(self, waiting: Waiting) -> None:
+        del self._waiting[waiting.key]
+        self._counters.waiting_udp -= 1
+        self.open.discard(waiting)
 
     async def _carry(self, waiting: Waiting, exchange: DatagramExchange, patience: float) -> None:
         try:
@@ -175,7 +183,3 @@ class NodeDatagrams:
         except ValueError:
             self._counters.refused["malformed"] += 1
             waiting.reply(Rcode.FORMERR)
-        finally:
-            del self._waiting[waiting.key]
-            self._counters.waiting_udp -= 1
-            self.open.discard(waiting)

@@ -70,6 +70,8 @@ class NodeStream(asyncio.Protocol):
             self._transport.set_write_buffer_limits(HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
+        if self._last:  # who asks on here while we wait for the end asks again elsewhere
+            return
         self._idle.touch()
         self._queries.extend(self._frames.feed(data))
         self._begin()

@@ -67,7 +67,8 @@ class Attempt:
 
     def hold(self, held: bool) -> None:
         """The node takes no more for now, or takes it again."""
-        self.connection.hold(held)
+        if self.connection.attempts.get(self.query.id) is self:  # else the connection is already free for others
+            self.connection.hold(held)
 
 
 class StaleError(ProxyError):
@@ -98,6 +99,7 @@ class Connection(asyncio.Protocol):
         self._held = False
         self._quiet_until = 0.0  # while a node is slow, nobody can say that its primary is
         self._aborted = False
+        self._told = False  # its owner, that it is over
         self._timer: asyncio.TimerHandle | None = None
 
     # The side of the exchanges.
@@ -167,7 +169,9 @@ class Connection(asyncio.Protocol):
             self._opening.cancel()
         if self._stream is not None:
             self._stream.abort()
-        elif self._ended is None:
+        elif self._ended is not None:
+            self._over(self._ended[0])
+        else:
             self._over(TunnelError("given up", "given-up"))
 
     async def _open(self, primary: PrimaryServer, first: bytes) -> None:
@@ -192,6 +196,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._ended is not None:
+            return
+        if not self.attempts:  # late, or never asked for
+            self.abort()
             return
         self.heard = self._loop.time()
         for attempt in self.attempts.values():
@@ -295,6 +302,9 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _over(self, error: Exception | None) -> None:
+        if self._told:
+            return
+        self._told = True
         self._ended = (error,)
         self.fit = False
         if self._timer is not None:
@@ -309,7 +319,7 @@ class Connection(asyncio.Protocol):
             verdict = cut.get(attempt.query.id)
             if error is None and verdict is not None and verdict.messages:
                 attempt.verdict.set_result(verdict)
-            elif self.answered and (error is None or attempt.heard is None):
+            elif self.answered and (error is None or attempt.heard is None or not attempt.query.transfers):
                 attempt.verdict.set_exception(StaleError("closed behind another answer", "stale"))
             else:
                 attempt.verdict.set_exception(error if isinstance(error, ProxyError) else closed_unanswered())

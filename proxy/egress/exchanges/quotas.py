@@ -74,9 +74,10 @@ class Quotas:
         while stuck < len(self._ring) and self.has_place():
             quota = next(iter(self._ring))
             del self._ring[quota]
-            stuck = 0 if quota.grant() else stuck + 1
+            granted = quota.grant()
             if quota.lined_up:
                 self._ring[quota] = None
+                stuck = 0 if granted else stuck + 1  # who has left the ring is none of those to go round once
 
 
 class PrimaryQuota:

@@ -48,13 +48,15 @@ class Turns:
     def _turn(self) -> None:
         left = BUDGET
         self._scheduled = False
-        while self._queue and left > 0:
-            worker = self._queue.popleft()
-            self._members.discard(worker)
-            left -= max(worker.work(SLICE), 1)
-            if worker.has_work:
-                self._members.add(worker)
-                self._queue.append(worker)
-        if self._queue and not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._turn)
+        try:
+            while self._queue and left > 0:
+                worker = self._queue.popleft()
+                self._members.discard(worker)
+                left -= max(worker.work(SLICE), 1)
+                if worker.has_work:
+                    self._members.add(worker)
+                    self._queue.append(worker)
+        finally:  # whatever went wrong with one, the others go on
+            if self._queue and not self._scheduled:
+                self._scheduled = True
+                self._loop.call_soon(self._turn)
