@@ -38,7 +38,7 @@ class PowerDns(NameServer):
     @classmethod
     def missing(cls) -> str | None:
         """What it would need and this machine lacks; None if it can be started."""
-        return super().missing() or (None if find_binary("pdnsutil") else "pdnsutil") or (None if _schema() else MODULE)
+        return super().missing() or (None if find_binary("pdnsutil") else "pdnsutil") or (None if schema() else MODULE)
 
     def configuration(self) -> str:
         """The text of pdns.conf."""
@@ -73,13 +73,13 @@ loglevel=4
 
     def _prepare(self) -> Path:
         configuration = super()._prepare()
-        schema = (_schema() or Path(SCHEMA)).read_text()  # that it is there was looked at before
+        tables = (schema() or Path(SCHEMA)).read_text()  # that it is there was looked at before
         draft = self.directory / DRAFT
         draft.mkdir()
         (draft / "pdns.conf").write_text(_database(draft))
         for directory in (self.directory, draft):
             with _opened(directory) as database:
-                database.executescript("PRAGMA journal_mode = WAL;" + schema)
+                database.executescript("PRAGMA journal_mode = WAL;" + tables)
         with _opened(self.directory) as database:
             for key in self.keys:
                 row = (key.name.rstrip("."), key.algorithm, key.secret)
@@ -113,7 +113,8 @@ loglevel=4
         return done.returncode == 0
 
 
-def _schema() -> Path | None:
+def schema() -> Path | None:
+    """The file that makes the tables of a database, where the backend is installed."""
     return next((file for place in SCHEMA_PLACES if (file := Path(place, SCHEMA)).is_file()), None)
 
 
