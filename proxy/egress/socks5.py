@@ -128,7 +128,7 @@ class _Handshake(Opening):
         try:
             events = self._client.feed(data)
         except ProxyError as error:
-            self.ready.set_exception(error)
+            self._fail(error)
             return
         for event in events:
             if isinstance(event, Send):
@@ -142,9 +142,13 @@ class _Handshake(Opening):
         if self.ready.done():
             return
         if isinstance(exc, ProxyError) and self._hop is not None:
-            self.ready.set_exception(hop_error(self._hop, exc))
+            self._fail(hop_error(self._hop, exc))
         else:
-            self.ready.set_exception(TunnelError("the SOCKS server closed the connection in the handshake", "closed"))
+            self._fail(TunnelError("the SOCKS server closed the connection in the handshake", "closed"))
+
+    def _fail(self, error: ProxyError) -> None:
+        self.ready.set_exception(error)
+        self.ready.exception()  # whoever waits is told; nobody may wait any more
 
     @property
     def transport(self) -> asyncio.Transport:

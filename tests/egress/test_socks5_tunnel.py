@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 from proxy.egress.counters import TunnelCounters
 from proxy.egress.dial_options import PLAIN
 from proxy.egress.dialing import NetworkDialer
+from proxy.egress.openings import openings_settled
 from proxy.egress.socks5 import Socks5Tunnel
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import make_tunnel
@@ -114,6 +116,24 @@ async def test_a_server_that_says_nothing() -> None:
         with pytest.raises(TunnelError, match="did not answer within") as raised:
             await tunnel_to(place, limit=0.05).open_stream(TARGET, Catcher())
         assert raised.value.reason == "handshake-timeout"
+
+
+async def test_a_server_that_hangs_up_on_who_has_given_up_is_no_mishap() -> None:
+    """The opening is cancelled while its connection is being made."""
+    mishaps: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mishaps.append(context))
+    async with far_end(lambda _, writer: writer.close()) as place:
+        for turns in range(12):
+            opening = asyncio.create_task(tunnel_to(place).open_stream(TARGET, Catcher()))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            opening.cancel()
+            assert isinstance((await asyncio.gather(opening, return_exceptions=True))[0], BaseException)
+        await openings_settled()
+    for _ in range(20):
+        await asyncio.sleep(0)
+        gc.collect()
+    assert mishaps == []
 
 
 class Relay:
