@@ -50,11 +50,14 @@ class ExitServer:
             account.follow(plan.users[name])
         self.revoke(plan, self._datagrams.reload(plan) if self._datagrams is not None else ())
 
-    def revoke(self, plan: ExitPlan, sessions: Sequence[str] = ()) -> None:
-        """Close the streams whose key is not in the plan, and tell; `sessions` names users whose UDP sessions ended."""
+    def revoke(self, plan: ExitPlan | None, sessions: Sequence[str] = ()) -> None:
+        """Close the streams whose key is not in the plan, and tell; `sessions` names users whose UDP sessions ended.
+
+        Without a plan there is no exit any more, and no key.
+        """
         names = list(sessions)
         for stream in self._streams:
-            if stream.user is not None and not plan.knows(stream.user):
+            if stream.user is not None and (plan is None or not plan.knows(stream.user)):
                 names.append(stream.user.name)
                 self._counters.rejects["key-revoked"] += 1
                 stream.reset()

@@ -97,7 +97,7 @@ class NodeStream(asyncio.Protocol):
         self._host.closed(self)
 
     def finish(self) -> None:
-        """Answer what was asked, then close."""
+        """Answer what was asked, then close. What is asked from now on is not read; the node asks it elsewhere."""
         self._last = True
         self._begin()
 

@@ -286,8 +286,8 @@ class EgressService:
             self._retire(self._exit)
             self._exit = None
         for server in self._retired:
-            if plan is not None and isinstance(server, ExitServer):
-                server.revoke(plan)  # a revoked key must not work on through an address of before
+            if isinstance(server, ExitServer):  # a revoked key must not work on through an address of before
+                server.revoke(plan)
         if plan is not None:
             self._exit = ExitServer(plan, self._emit)
             await self._exit.start(*self._pair("exit", plan.settings.listen))

@@ -35,6 +35,7 @@ from tests.egress.scripted_primary import ScriptedPrimary, soa_answer
 from tests.support.peers import auntil, is_free
 
 SOA = dns.message.make_query("example.com", "SOA").to_wire()
+OTHER_SOA = dns.message.make_query("other.example", "SOA").to_wire()
 METHOD = "2022-blake3-aes-256-gcm"
 DIRECT = tunnel("direct", "direct://")
 
@@ -99,9 +100,12 @@ async def test_forwarders_come_and_go_and_open_streams_stay() -> None:
             await auntil(lambda: is_free(place.port, "udp"))
             with pytest.raises(OSError, match="refused"):
                 await asyncio.open_connection(*place.sockaddr)
+            writer.write(frame(OTHER_SOA))  # asked too late
             (asked,) = primary.connections
             asked.write(frame(soa_answer(SOA)[0]))
             assert await read_message(reader) == soa_answer(SOA)[0]
+            assert await is_closed(reader)
+            assert len(primary.asked_tcp) == 1
             primary.script = soa_answer
             assert await ask_tcp(other, SOA) == soa_answer(SOA)
 
@@ -149,6 +153,24 @@ async def test_the_exit_comes_and_goes() -> None:
             await service.reload(EgressSettings(), [])
             assert service.status().exit is None
             await auntil(lambda: is_free(places[1].port))
+
+
+async def test_without_an_exit_there_are_no_keys() -> None:
+    """What a key opened ends with it, also where the whole exit is taken away."""
+    key, events = fresh_key(METHOD), Events()
+    async with ScriptedPrimary(lambda query: []) as primary:
+        exit_ = exit_settings(METHOD, key, [primary.endpoint])
+        node = forwarder_settings([tunnel("t", ss_url(METHOD, key, exit_.listen))], primary.endpoint)
+        async with (
+            running(EgressSettings(exit=exit_), events) as far,
+            running(node),
+            connection(node.forwarders[0].listen) as (_, writer),
+        ):
+            writer.write(frame(SOA))
+            await auntil(lambda: primary.asked_tcp)
+            await far.reload(EgressSettings(), [])
+            await auntil(lambda: not primary.connections)
+    assert events.named("exit.keys-revoked")[0]["streams"] == 1
 
 
 @pytest.mark.parametrize(
