@@ -60,7 +60,7 @@ class LogSettings(Settings, frozen=True, kw_only=True):
 class GatewaySettings(Settings, frozen=True, kw_only=True):
     """`zonegate.toml`, whole."""
 
-    version: Annotated[Literal[1], Meta(description="the edition of this format")]
+    version: Annotated[Literal[1], Meta(description="the edition of this format: `version = 1`")]
     state: Annotated[
         str | None,
         Meta(

@@ -88,7 +88,7 @@ def keys(
         return
     if output is not None:
         _write(made, output, known=key_file is not None)
-    click.echo(_exit_table(made, output))
+    click.echo(_exit_table(made, output, known=key_file is not None))
     click.echo(_tunnel_tables(made, output))
     if qr:
         for name, url in _urls(made):
@@ -186,13 +186,19 @@ def _write(made: _Keys, directory: Path, *, known: bool) -> None:
     click.echo()
 
 
-def _exit_table(made: _Keys, output: Path | None) -> str:
-    """`[exit]` as it goes into zonegate.toml."""
-    lines = ["# The exit: zonegate.toml on its machine", "[exit]", f'listen = "0.0.0.0:{_port(made)}"']
-    lines.append(f'method = "{made.method}"')
-    if made.key is not None:
-        lines.append(f"key = {_secret(made.key, output, 'exit.key')}")
-    lines.append('allow = ["203.0.113.5/32:53"]     # change this: the primaries that it may open, and nothing else')
+def _exit_table(made: _Keys, output: Path | None, *, known: bool) -> str:
+    """`[exit]` as it goes into zonegate.toml; of one that is there, the new users."""
+    beside = "" if output is None else ", with the .key files beside it"
+    if known:
+        lines = [f"# The exit: add to zonegate.toml on its machine{beside}; then: zonegate reload"]
+    else:
+        lines = [f"# The exit: into zonegate.toml on its machine, below `version = 1`{beside}", "[exit]"]
+        lines += [f'listen = "0.0.0.0:{_port(made)}"', f'method = "{made.method}"']
+        if made.key is not None:
+            lines.append(f"key = {_secret(made.key, output, 'exit.key')}")
+        lines.append(
+            'allow = ["203.0.113.5/32:53"]     # change this: the primaries that it may open, and nothing else'
+        )
     for user in made.users:
         lines += ["", "[[exit.users]]", f'name = "{user.name}"']
         lines.append(f"key = {_secret(user.key, output, f'{user.name}.key')}")
@@ -203,7 +209,9 @@ def _tunnel_tables(made: _Keys, output: Path | None) -> str:
     """`[[tunnels]]` of each gateway that comes through the exit."""
     lines = []
     for name, url in _urls(made):
-        lines += [f"# The tunnel: zonegate.toml of {name if made.users else 'the gateway'}", "[[tunnels]]"]
+        beside = "" if output is None else f", with {name}.url beside it"
+        whose = name if made.users else "the gateway"
+        lines += [f"# The tunnel: into zonegate.toml of {whose}{beside}", "[[tunnels]]"]
         lines += [f'name = "{name}"', f"url = {_secret(url, output, f'{name}.url')}", ""]
     return "\n".join(lines)
 

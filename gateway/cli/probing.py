@@ -19,6 +19,7 @@ from filters.names import zone_wire
 from gateway.recalled import recall_egress
 from gateway.settings import GatewaySettings
 from proxy.egress.counters import TunnelCounters
+from proxy.egress.exchanges.remedies import remedy_of_code
 from proxy.egress.pool.exit_checks import Check, ask_whoami
 from proxy.egress.pool.fault import remedy
 from proxy.egress.pool.probe import probe
@@ -93,7 +94,7 @@ class Task:
         if heard.rcode == dns.rcode.NOERROR or self.zone == ROOT:
             return probed
         said = f"the primary answers {rcode} to SOA of {self.zone}"
-        return replace(probed, ok=False, reason="rcode", error=said, remedy=remedy("rcode"))
+        return replace(probed, ok=False, reason="rcode", error=said, remedy=remedy_of_code(heard.rcode))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,15 @@ from rich.text import Text
 
 from gateway.state import GatewayState
 
+SOON = 14 * 86400
+"""Seconds; a certificate that ends within them should be renewed."""
+
 _COLOURS = {"serving": "green", "healthy": "green", "unhealthy": "red", "down": "red"}
 
 
 def show_state(state: GatewayState) -> None:
     """Print the state for people."""
-    console = Console(highlight=False)
+    console = make_console()
     ready = "[green]ready[/]" if state.readiness.ready else "[red]not ready[/]"
     console.print(f"zonegate {escape(state.version)} is {ready}, up {state.uptime:.0f} s, configuration {state.serial}")
     for table in tables(state):
@@ -25,6 +28,33 @@ def show_state(state: GatewayState) -> None:
     for check in state.readiness.checks:
         if not check.ok:
             console.print(f"[red]missing[/]: {escape(check.name)} ({escape(check.detail)})")
+    for line in worries(state):
+        console.print(Text("look at: ", style="yellow") + Text(line))
+
+
+def make_console() -> Console:
+    """On standard output; lines are as long as they are where that is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def worries(state: GatewayState) -> Iterable[str]:
+    """What does not stop queries, so that the gateway is ready, and yet should not stay."""
+    for process in state.processes:
+        body = process.body or {}
+        for route in body.get("routes", ()):
+            where = f"{route['primary']} over {route['transport']}"
+            if route["fault"] is not None:
+                yield f"{where}: no tunnel leads to an answer; `zonegate tunnels` says what to do"
+            for way in route["ways"]:
+                if way["state"] != "closed":
+                    yield f"tunnel {way['tunnel']} to {where}: {way['error'] or 'fails'}"
+        for primary in body.get("tls", ()):
+            if primary["expires_in"] is not None and primary["expires_in"] < SOON:
+                yield f"our certificate for {primary['primary']} ends in {primary['expires_in'] / 86400:.0f} days"
+        for backend in (body.get("notify") or {}).get("backends", ()):
+            if backend["pending"]:
+                yield f"backend {backend['backend']}: has yet to follow NOTIFY for {backend['pending']:,} zones"
 
 
 def tables(state: GatewayState) -> Iterable[Table]:
@@ -48,7 +78,7 @@ def tables(state: GatewayState) -> Iterable[Table]:
 
 # What is shown of each kind: the heading is the name of the field, with blanks for underscores.
 _EGRESS = {
-    "tunnels": ("name", "kind", "streams open", "streams total", "bytes in", "bytes out", "failures", "last error"),
+    "tunnels": ("name", "kind", "streams open", "streams total", "bytes in", "bytes out", "failures"),
     "forwarders": ("listen", "primary", "connections open", "queries udp", "queries tcp", "refused"),
     "primaries": ("name", "connections open", "connections opened", "transfers running", "waiting"),
     "exit": ("listen", "streams open", "streams total", "handshakes", "bytes in", "bytes out", "rejects"),

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.probing import Probed, Report
+from gateway.cli.show import make_console
 
 _COLOURS = {
     "closed": "green",
@@ -34,7 +35,7 @@ Row = Mapping[str, Any]
 
 def show_known(told: Mapping[str, Sequence[Row]], console: Console | None = None) -> None:
     """Print what a gateway told."""
-    console = console or _console()
+    console = console or make_console()
     if not told["routes"]:
         console.print("no primary is reached through a tunnel here")
         return
@@ -94,7 +95,7 @@ def _known_row(route: Row, way: Row, seen: Row) -> list[Text]:
 
 def show_probed(report: Report, console: Console | None = None) -> None:
     """Print what probes found."""
-    console = console or _console()
+    console = console or make_console()
     if not report.probes:
         console.print("no primary is reached through a tunnel here")
         return
@@ -159,12 +160,6 @@ def _exit_address(seen: Row) -> str:
 
 def _plain(each: Any) -> Row:
     return {name: getattr(each, name) for name in ("tunnel", "declared", "seen", "state", "error")}
-
-
-def _console() -> Console:
-    """On standard output; lines are as long as they are where that is no terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 def _milliseconds(seconds: float | None) -> str:

@@ -64,8 +64,9 @@ class SecretSource:
         except UnicodeDecodeError:
             raise WrongValueError(f"the secret file {quote(name)} is not UTF-8 text; write keys in base64") from None
         except OSError as error:
+            where = "" if Path(name).is_absolute() else f", in {self._directory.absolute()}, where the configuration is"
             raise WrongValueError(
-                f"the secret file {quote(str(path))} can't be read: {error.strerror or 'bad path'}"
+                f"the secret file {quote(name)} can't be read: {error.strerror or 'bad path'}{where}"
             ) from None
         except ValueError:  # a NUL in the path
             raise WrongValueError(f"{quote(name)} is not a path") from None

@@ -94,7 +94,7 @@ class NotifyDesk:
             check(incoming, wire, now)
         except TsigError as error:
             self.refused[error.reason] += 1
-            fields = {"zone": zone, "source": str(client[0]), "key": key, "error": str(error)}
+            fields = {"zone": zone.removesuffix(".") or ".", "source": str(client[0]), "key": key, "error": str(error)}
             self._emit("notify.signature-refused", fields)
             return answer(incoming, now, error)
         if not self._may(zone, client[0], key):

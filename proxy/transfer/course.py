@@ -43,7 +43,8 @@ AT_ONCE = 64
 
 REMEDIES = {
     "REFUSED": "allow NOTIFY there from the address that it sees: ours, or with a PROXY header the primary's",
-    "NOTAUTH": "the zone is not configured there, or NOTIFY must be signed by a key that it knows",
+    "NOTAUTH": "the zone is not configured there, NOTIFY must be signed by a key that it knows, or (Knot DNS) no acl "
+    "allows NOTIFY from the address that it sees",
     "NOTIMP": "it is no secondary of the zone: configure it there with a primary",
     "SERVFAIL": "its log says why; the zone may be configured there without a primary",
 }
@@ -139,7 +140,7 @@ class Course:
 
     def _give_up(self, current: Round) -> None:
         self._node.follower.gave_up += 1
-        fields = {"zone": self._zone.to_text(), "backend": self.backend}
+        fields = {"zone": self._zone.to_text(omit_final_dot=True), "backend": self.backend}
         self._emit("notify.gave-up", {**fields, "serial": self._serial, "wanted": current.target})
 
     async def _send(self, current: Round, attempt: int) -> None:
@@ -160,7 +161,12 @@ class Course:
         if self._refusal != code:
             self._refusal = code
             remedy = REMEDIES.get(code, "its log says why")
-            fields = {"zone": self._zone.to_text(), "backend": self.backend, "rcode": code, "remedy": remedy}
+            fields = {
+                "zone": self._zone.to_text(omit_final_dot=True),
+                "backend": self.backend,
+                "rcode": code,
+                "remedy": remedy,
+            }
             self._emit("notify.node-refused", fields)
 
     async def _watch(self, current: Round, before: int | None, until: float) -> bool:
@@ -193,5 +199,10 @@ class Course:
     def _followed(self, current: Round, now: float) -> None:
         lag = max(0.0, now - current.notice.at)
         self._node.follower.followed(lag)
-        fields = {"zone": self._zone.to_text(), "backend": self.backend, "serial": self._serial, "lag": round(lag, 4)}
+        fields = {
+            "zone": self._zone.to_text(omit_final_dot=True),
+            "backend": self.backend,
+            "serial": self._serial,
+            "lag": round(lag, 4),
+        }
         self._emit("node.synced", fields)

@@ -75,7 +75,11 @@ class Fanout:
             self.unknown += 1
             self._ended(number)
             return
-        fields = {"zone": notice.zone, "source": notice.client[0], "transport": notice.transport}
+        fields = {
+            "zone": notice.zone.removesuffix(".") or ".",
+            "source": notice.client[0],
+            "transport": notice.transport,
+        }
         self._emit("notify.accepted", {**fields, "serial": notice.serial, "key": notice.key})
         target, before = notice.serial, state.round
         if before is not None:
@@ -151,7 +155,11 @@ class Fanout:
         state.running.pop(backend, None)
         if not done.cancelled() and done.exception() is not None:
             # A fault of our own. The others go on, and the zone's next NOTIFY begins anew.
-            fields = {"zone": state.name.to_text(), "backend": backend, "error": str(done.exception())}
+            fields = {
+                "zone": state.name.to_text(omit_final_dot=True),
+                "backend": backend,
+                "error": str(done.exception()),
+            }
             self._emit("notify.failed", fields)
         if state.running or state.round is None:
             return

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from gateway.cli.show import tables
+from gateway.cli.show import tables, worries
 from gateway.state import GatewayState, ProcessState, Readiness
 
 
@@ -23,8 +23,8 @@ def process(index: int, body: dict[str, object]) -> ProcessState:
     )
 
 
-def shown(*processes: ProcessState) -> str:
-    state = GatewayState(
+def state(*processes: ProcessState) -> GatewayState:
+    return GatewayState(
         version="0",
         pid=1,
         config=None,
@@ -34,9 +34,12 @@ def shown(*processes: ProcessState) -> str:
         processes=processes,
         events={},
     )
+
+
+def shown(*processes: ProcessState) -> str:
     output = io.StringIO()
     console = Console(file=output, width=200)
-    for table in tables(state):
+    for table in tables(state(*processes)):
         console.print(table)
     return output.getvalue()
 
@@ -60,14 +63,35 @@ def test_tunnels_show_failures_and_markup_of_others_stays_text() -> None:
         "streams_total": 12345,
         "bytes_in": 0,
         "bytes_out": 0,
-        "failures": {"refused": 2, "timeout": 0},
-        "last_error": "[red]no[/]",
+        "failures": {"[red]refused[/]": 2, "timeout": 0},
+        "last_error": "no",
     }
     text = shown(process(0, {"tunnels": [tunnel], "forwarders": [], "exit": None}))
     assert "12,345" in text
-    assert "refused 2" in text
+    assert "[red]refused[/] 2" in text
     assert "timeout" not in text
-    assert "[red]no[/]" in text
+
+
+def test_what_should_not_stay_is_said_below() -> None:
+    ways = [
+        {"tunnel": "fra", "state": "open", "error": "no answer within 2 s"},
+        {"tunnel": "ams", "state": "closed", "error": "an old one"},
+    ]
+    body: dict[str, object] = {
+        "routes": [
+            {"primary": "customer-a", "transport": "tcp", "fault": None, "ways": ways},
+            {"primary": "customer-a", "transport": "udp", "fault": "unknown", "ways": []},
+        ],
+        "tls": [{"primary": "customer-a", "expires_in": 86400 * 3}, {"primary": "customer-b", "expires_in": None}],
+        "notify": {"backends": [{"backend": "ns-a", "pending": 2}, {"backend": "ns-b", "pending": 0}]},
+    }
+    assert list(worries(state(process(0, body)))) == [
+        "tunnel fra to customer-a over tcp: no answer within 2 s",
+        "customer-a over udp: no tunnel leads to an answer; `zonegate tunnels` says what to do",
+        "our certificate for customer-a ends in 3 days",
+        "backend ns-a: has yet to follow NOTIFY for 2 zones",
+    ]
+    assert list(worries(state(process(0, {})))) == []
 
 
 def test_nothing_told_yet_shows_the_processes() -> None:

@@ -44,7 +44,7 @@ def remedy_of_verdict(reason: str) -> str:
 
 
 _CODES = {
-    Rcode.REFUSED: "allow the transfer there: to the exit's address, or to the TSIG key of the nodes",
+    Rcode.REFUSED: "allow the exit's address there, or the TSIG key of the nodes, for SOA and transfers of the zone",
     Rcode.NOTAUTH: "the primary does not have the zone, or does not take the TSIG key: compare name, algorithm, secret "
     "and clocks with its own",
     Rcode.SERVFAIL: "the primary can't serve the zone, as one that is not loaded or has expired: see its log",

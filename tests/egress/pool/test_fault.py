@@ -37,6 +37,8 @@ def test_each_kind_of_failure(error: ProxyError, kind: str, fault: str) -> None:
         ("clock-skew", "shadowsocks", "NTP"),
         ("refused", "shadowsocks", "is the exit running"),
         ("refused", "direct", "primary's address"),
+        ("no-answer", "direct", "does it allow ours"),
+        ("broken", "shadowsocks", "its log says which"),
         ("not-allowed", "socks5", "allow the primary"),
         ("no-answer", "shadowsocks", "wrong key"),
         ("something-new", "", ""),
