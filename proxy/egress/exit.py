@@ -141,9 +141,15 @@ class ExitServer:
         return True
 
     def proven(self, stream: ExitStream, user: UserPlan) -> Account:
-        """It has shown that it knows the key of this user."""
+        """It has shown that it knows the key of this user.
+
+        Raises:
+            TunnelError: "user-share".
+        """
+        account, total = self.account(user), len(self._streams) - len(self._strangers)
+        account.check_share(account.counters.streams_open, total, self.plan.settings.connections, len(self.plan.users))
         self._strangers.discard(stream)
-        return self.account(user)
+        return account
 
     def rejected(self, stream: ExitStream, error: ProxyError) -> None:
         """It was not served."""

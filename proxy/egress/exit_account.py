@@ -85,6 +85,17 @@ class Account:
         """Whether a datagram of this size may pass; it can't wait."""
         return self._datagrams is None or self._datagrams.take_now(count, self._clock())
 
+    def check_share(self, own: int, total: int, room: int, users: int) -> None:
+        """Once half of the room that all users share is taken, nobody gets more than an equal share of it.
+
+        Raises:
+            TunnelError: "user-share".
+        """
+        if total >= room / 2 and own >= max(1, room // users):
+            raise TunnelError(
+                f"user {self.plan.name} has {own} of the {room} places that {users} users share", "user-share"
+            )
+
     @staticmethod
     def _bucket(known: Bucket | None, rate: float | None, burst: float, now: float) -> Bucket | None:
         if rate is None:

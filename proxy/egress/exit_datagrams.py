@@ -3,7 +3,8 @@
 A session is known by its ID, not by where it comes from: answers go to where its last good packet came from, so a
 client may roam. In the edition of 2017, which has no sessions, the client's address stands for one. A session is
 remembered for 60 seconds behind its last packet, as its window is what keeps replays out. When the table is full, a
-session that was silent so long makes room; else the newcomer is dropped. The sessions of a user whose key was revoked
+session that was silent so long makes room; else the newcomer is dropped. Once it is half full, no user gets more than
+an equal share. The sessions of a user whose key was revoked
 end at once, but are remembered as long.
 """
 
@@ -153,6 +154,8 @@ class ExitDatagrams:
         if len(self._associations) >= self._plan.settings.associations:
             raise TunnelError("the table of UDP sessions is full", "associations-full")
         account = self._account(user)
+        own, room = account.counters.associations_open, self._plan.settings.associations
+        account.check_share(own, len(self._associations), room, len(self._plan.users))
         account.open_association()
         association = self._associations[key] = _Association(session, user, account, peer, self._loop.time())
         self._counters.associations_total += 1

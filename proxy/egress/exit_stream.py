@@ -62,7 +62,11 @@ class Host(Protocol):
         """Whether there is room for this connection; where not, it is closed at once."""
 
     def proven(self, stream: ExitStream, user: UserPlan) -> Account:
-        """It has shown that it knows the key of this user, whose account is returned."""
+        """It has shown that it knows the key of this user, whose account is returned.
+
+        Raises:
+            TunnelError: the user has so much that others would find no place.
+        """
 
     def rejected(self, stream: ExitStream, error: ProxyError) -> None:
         """It was not served; to be counted and told."""
@@ -253,10 +257,10 @@ class ExitStream(asyncio.Protocol):
 
     def _admit(self, user: UserPlan) -> float | None:
         """The key is shown. The seconds until the user's turn; None if the user may have no more, and it is over."""
-        account = self._host.proven(self, user)
         if self._deadline is not None:
             self._deadline.cancel()
         try:
+            account = self._host.proven(self, user)
             wait = account.open_stream(self._plan.settings.connect_timeout)
         except TunnelError as error:
             self._host.rejected(self, error)

@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import time
+from contextlib import AsyncExitStack
 
 import dns.message
 import msgspec
@@ -121,6 +122,30 @@ async def test_sessions_of_a_user_are_bounded() -> None:
             assert await sockets[2].ask(primary.endpoint, SOA) == soa_answer(SOA)[0]
             for each in sockets:
                 each.close()
+
+
+async def test_one_user_does_not_take_the_place_of_the_others() -> None:
+    """Without a limit of its own, a user has an equal share of an exit that is half full: TCP and UDP."""
+    async with ScriptedPrimary(lambda query: []) as primary, AsyncExitStack() as stack:
+        people = [user("greedy", METHOD), user("other", METHOD)]
+        way_in = users_exit(METHOD, people, [primary.endpoint], connections=6, associations=6)
+        settings, service = await stack.enter_async_context(way_in)
+        for count in range(3):
+            _, writer = await stack.enter_async_context(connection(settings.listen))
+            writer.write(stream_of(settings, "greedy").open(primary.endpoint, frame(SOA), time.time()))
+            await auntil(lambda count=count: len(primary.asked_tcp) == count + 1)  # type: ignore[misc]  # a default
+        primary.script = soa_answer
+        assert await ask_stream(settings, "greedy", primary.endpoint, frame(SOA)) is None
+        assert await ask_stream(settings, "other", primary.endpoint, frame(SOA)) == ANSWER
+        assert numbers(service)["greedy"].rejects == {"user-share": 1}
+        sockets = [UserSocket(settings, name) for name in ("greedy", "greedy", "greedy", "other")]
+        for each in sockets:
+            assert await each.ask(primary.endpoint, SOA) == soa_answer(SOA)[0]
+        fourth = UserSocket(settings, "greedy")
+        fourth.send(primary.endpoint, SOA)
+        await auntil(lambda: numbers(service)["greedy"].rejects == {"user-share": 2})
+        for each in (*sockets, fourth):
+            each.close()
 
 
 async def test_new_streams_beyond_the_rate_wait_and_then_are_refused() -> None:
