@@ -855,8 +855,9 @@ class Answers:
             ValueError: it can't be read, or its ID is in use: its answer is due, or was given up and may still come.
         """
 
-    def feed(self, data: bytes, now: float) -> list[Piece]:
-        """Bytes that the primary sent over TCP. At most one piece that is not closed for each query."""
+    def feed(self, data: bytes, now: float, start: int = 0, end: int | None = None) -> list[Piece]:
+        """Bytes that the primary sent over TCP: those of `data` from `start` to `end`. At most one piece that is not
+        closed for each query."""
 
     def datagram(self, message: bytes, now: float) -> list[Piece]:
         """One datagram of the primary; in the piece it has a length prefix too. What is no answer to a query of this ID

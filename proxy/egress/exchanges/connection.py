@@ -95,6 +95,7 @@ class Connection(asyncio.Protocol):
         self._opening: asyncio.Task[None] | None = None
         self._early: list[bytes] = []  # queries that came while it was being opened
         self._inbox: deque[bytes] = deque()
+        self._at = 0  # so much of the first of these is done
         self._ended: tuple[Exception | None] | None = None
         self._held = False
         self._quiet_until = 0.0  # while a node is slow, nobody can say that its primary is
@@ -164,7 +165,7 @@ class Connection(asyncio.Protocol):
         """Close at once. Exchanges that are on it fail."""
         self.fit = False
         self._aborted = True
-        self._inbox.clear()
+        self._empty()
         if self._opening is not None:
             self._opening.cancel()
         if self._stream is not None:
@@ -221,7 +222,7 @@ class Connection(asyncio.Protocol):
         self.fit = False
         self._ended = (exc,)
         if exc is not None:
-            self._inbox.clear()  # a broken way: the nodes learn it at once
+            self._empty()  # a broken way: the nodes learn it at once
         if self._inbox:
             self._turns.add(self)
         else:
@@ -244,17 +245,22 @@ class Connection(asyncio.Protocol):
         """See `turns.Worker`."""
         if not self.has_work:
             return 0
-        data = self._inbox.popleft()
-        if len(data) > limit:
-            self._inbox.appendleft(data[limit:])
-            data = data[:limit]
-        self._pass(self._answers.feed(data, time.time()))
+        data, start = self._inbox[0], self._at
+        self._at = end = min(start + limit, len(data))
+        if end == len(data):
+            self._inbox.popleft()
+            self._at = 0
+        self._pass(self._answers.feed(data, time.time(), start, end))
         if not self._inbox:
             if self._ended is not None:
                 self._over(self._ended[0])
             else:
                 self._regulate()
-        return len(data)
+        return end - start
+
+    def _empty(self) -> None:
+        self._inbox.clear()
+        self._at = 0
 
     def _regulate(self) -> None:
         if self._stream is None:

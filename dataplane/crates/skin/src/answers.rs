@@ -1,6 +1,7 @@
 //! The guard of transfers: the answers on one connection to a primary.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyKeyError, PyValueError};
@@ -179,9 +180,19 @@ impl Answers {
         self.inner.expect(query, now).map(drop).map_err(|unreadable| PyValueError::new_err(unreadable.0))
     }
 
-    fn feed(&mut self, py: Python<'_>, data: &[u8], now: f64) -> PyResult<Vec<Piece>> {
+    #[pyo3(signature = (data, now, start=0, end=None))]
+    fn feed(
+        &mut self,
+        py: Python<'_>,
+        data: &[u8],
+        now: f64,
+        start: usize,
+        end: Option<usize>,
+    ) -> PyResult<Vec<Piece>> {
         self.now = now;
-        pieces(py, self.inner.feed(data, now))
+        let end = end.unwrap_or(data.len()).min(data.len());
+        let data = data.get(start..end).unwrap_or_default();
+        self.inner.pass(data, now).into_iter().map(|passed| piece(py, passed, data)).collect()
     }
 
     fn datagram(&mut self, py: Python<'_>, message: &[u8], now: f64) -> PyResult<Vec<Piece>> {
@@ -218,6 +229,15 @@ fn pieces(py: Python<'_>, pieces: Vec<xfr::Piece>) -> PyResult<Vec<Piece>> {
         Ok(Piece { id: piece.id, data: PyBytes::new(py, &piece.data).unbind(), verdict })
     };
     pieces.into_iter().map(convert).collect()
+}
+
+/// Copies what passes, once.
+fn piece(py: Python<'_>, passed: xfr::Passed, data: &[u8]) -> PyResult<Piece> {
+    let length = passed.parts(data).map(<[u8]>::len).sum();
+    let bytes =
+        PyBytes::new_with(py, length, |mut into| passed.parts(data).try_for_each(|part| Ok(into.write_all(part)?)))?;
+    let verdict = passed.verdict.map(|of| verdict(py, *of)).transpose()?;
+    Ok(Piece { id: passed.id, data: bytes.unbind(), verdict })
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -16,19 +16,11 @@ use wire::HEADER_LEN;
 use crate::exchange::Exchange;
 use crate::limits::Limits;
 use crate::pace::{Clock, Pace};
+use crate::pieces::{Message, Passed, Piece};
 use crate::query::{Query, Unreadable};
 use crate::reason::{Fault, Reason, Wrong};
 use crate::tsig::Keys;
-use crate::verdict::Verdict;
 use crate::walk::Record;
-
-/// Whole messages of one query, with their length prefixes, to be passed on; and the verdict if it is complete.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Piece {
-    pub id: u16,
-    pub data: Vec<u8>,
-    pub verdict: Option<Box<Verdict>>,
-}
 
 /// A moment by the clock on the wall, for signatures, and by the one that goes forward only, for limits.
 #[derive(Clone, Copy)]
@@ -86,45 +78,49 @@ impl Answers {
     }
 
     /// Bytes that came over TCP.
-    pub fn feed(&mut self, mut data: &[u8], now: f64) -> Vec<Piece> {
-        let mut pieces = Vec::new();
+    pub fn feed(&mut self, data: &[u8], now: f64) -> Vec<Piece> {
+        self.pass(data, now).into_iter().map(|passed| passed.piece(data)).collect()
+    }
+
+    /// Bytes that came over TCP; what passes of them is not copied.
+    pub fn pass(&mut self, data: &[u8], now: f64) -> Vec<Passed> {
+        let mut passed = Vec::new();
         let moment = self.look(now);
         self.pace.hear(data.len(), moment.at);
-        while !self.partial.is_empty() && !data.is_empty() {
+        let mut at = 0;
+        while !self.partial.is_empty() && at < data.len() {
             let due = match self.partial.as_slice() {
                 [_] => 2,
                 framed => framed_length(framed).unwrap_or(2),
             };
-            let (more, rest) = data.split_at(data.len().min(due.saturating_sub(self.partial.len())));
-            self.partial.extend_from_slice(more);
-            data = rest;
+            let end = data.len().min(at + due.saturating_sub(self.partial.len()));
+            self.partial.extend_from_slice(data.get(at..end).unwrap_or_default());
+            at = end;
             if framed_length(&self.partial) == Some(self.partial.len()) {
-                let mut framed = std::mem::take(&mut self.partial);
-                self.message(&framed, moment, false, &mut pieces);
-                framed.clear();
-                self.partial = framed;
+                let framed = std::mem::take(&mut self.partial);
+                self.message(Message::Whole(framed), moment, false, &mut passed);
             }
         }
-        while let Some((framed, rest)) = framed_length(data).and_then(|length| data.split_at_checked(length)) {
-            self.message(framed, moment, false, &mut pieces);
-            data = rest;
+        while let Some(framed) = first_message(data.get(at..).unwrap_or_default()) {
+            self.message(Message::Here(framed, at), moment, false, &mut passed);
+            at += framed.len();
         }
-        self.partial.extend_from_slice(data);
-        pieces
+        self.partial.extend_from_slice(data.get(at..).unwrap_or_default());
+        passed
     }
 
     /// One datagram. In the piece it has a length prefix too.
     pub fn datagram(&mut self, message: &[u8], now: f64) -> Vec<Piece> {
-        let mut pieces = Vec::new();
+        let mut passed = Vec::new();
         let moment = self.look(now);
         self.pace.hear(message.len(), moment.at);
         let Ok(length) = u16::try_from(message.len()) else {
             self.fault(Fault::WrongDatagram);
-            return pieces;
+            return Vec::new();
         };
         let framed = [&length.to_be_bytes(), message].concat();
-        self.message(&framed, moment, true, &mut pieces);
-        pieces
+        self.message(Message::Whole(framed), moment, true, &mut passed);
+        passed.into_iter().map(|passed| passed.piece(&[])).collect()
     }
 
     /// Time passes: what takes too long gets its verdict.
@@ -133,7 +129,7 @@ impl Answers {
         let short = self.pace.interval(&self.limits, at);
         let late = |exchange: &Exchange| self.pace.check(exchange.started, short, &self.limits, at);
         let late: Vec<_> = self.open.iter().filter_map(|(id, exchange)| Some((*id, late(exchange)?))).collect();
-        late.into_iter().filter_map(|(id, wrong)| self.reject(id, wrong, at)).collect()
+        late.into_iter().filter_map(|(id, wrong)| Some(self.reject(id, wrong, at)?.piece(&[]))).collect()
     }
 
     /// The connection ended: so do all queries.
@@ -146,7 +142,8 @@ impl Answers {
             format!("the connection ended after {messages} messages, {records} records and {half} bytes of a message")
         };
         let cuts: Vec<_> = ids.into_iter().map(|id| (id, self.open.get(&id).map(cut).unwrap_or_default())).collect();
-        cuts.into_iter().filter_map(|(id, detail)| self.reject(id, Wrong::new(Reason::Cut, detail), at)).collect()
+        let reject = |(id, detail)| Some(self.reject(id, Wrong::new(Reason::Cut, detail), at)?.piece(&[]));
+        cuts.into_iter().filter_map(reject).collect()
     }
 
     /// Nobody waits for the answer to this query any more.
@@ -177,8 +174,8 @@ impl Answers {
         }
     }
 
-    fn message(&mut self, framed: &[u8], moment: Moment, datagram: bool, pieces: &mut Vec<Piece>) {
-        let message = framed.get(2..).unwrap_or_default();
+    fn message(&mut self, whole: Message, moment: Moment, datagram: bool, passed: &mut Vec<Passed>) {
+        let message = whole.framed().get(2..).unwrap_or_default();
         let &[high, low, ..] = message else { return self.fault(Fault::ShortMessage) };
         if message.len() < HEADER_LEN {
             return self.fault(Fault::ShortMessage);
@@ -194,12 +191,12 @@ impl Answers {
             return self.fault(Fault::WrongDatagram);
         }
         match exchange.message(message, &mut self.record, &self.limits, moment.now, datagram) {
-            Ok(false) => piece(pieces, id).data.extend_from_slice(framed),
+            Ok(false) => open(passed, id).push(whole),
             Ok(true) => {
                 let verdict = exchange.verdict(None, moment.at);
-                let piece = piece(pieces, id);
-                piece.data.extend_from_slice(framed);
-                piece.verdict = Some(Box::new(verdict));
+                let passed = open(passed, id);
+                passed.push(whole);
+                passed.verdict = Some(Box::new(verdict));
                 self.open.remove(&id);
             }
             Err(wrong) if datagram && wrong.reason.is_of_signature() => {
@@ -208,17 +205,17 @@ impl Answers {
             }
             Err(wrong) => {
                 if let Some(rejected) = self.reject(id, wrong, moment.at) {
-                    piece(pieces, id).verdict = rejected.verdict;
+                    open(passed, id).verdict = rejected.verdict;
                 }
             }
         }
     }
 
     /// Nothing of this query passes any more.
-    fn reject(&mut self, id: u16, wrong: Wrong, at: f64) -> Option<Piece> {
+    fn reject(&mut self, id: u16, wrong: Wrong, at: f64) -> Option<Passed> {
         let verdict = self.open.remove(&id)?.verdict(Some(wrong), at);
         self.discarded.insert(id);
-        Some(Piece { id, data: Vec::new(), verdict: Some(Box::new(verdict)) })
+        Some(Passed::new(id, Some(Box::new(verdict))))
     }
 }
 
@@ -228,12 +225,16 @@ fn framed_length(data: &[u8]) -> Option<usize> {
     Some(2 + usize::from(u16::from_be_bytes([high, low])))
 }
 
-/// The piece of this query that is not closed yet.
-fn piece(pieces: &mut Vec<Piece>, id: u16) -> &mut Piece {
-    let open = pieces.iter().rposition(|piece| piece.id == id && piece.verdict.is_none());
-    let at = open.unwrap_or(pieces.len());
-    if at == pieces.len() {
-        pieces.push(Piece { id, data: Vec::new(), verdict: None });
+fn first_message(data: &[u8]) -> Option<&[u8]> {
+    data.get(..framed_length(data)?)
+}
+
+/// What passes of this query, and is not closed yet.
+fn open(all: &mut Vec<Passed>, id: u16) -> &mut Passed {
+    let open = all.iter().rposition(|passed| passed.id == id && passed.verdict.is_none());
+    let at = open.unwrap_or(all.len());
+    if at == all.len() {
+        all.push(Passed::new(id, None));
     }
-    &mut pieces[at]
+    &mut all[at]
 }
