@@ -91,7 +91,8 @@ def parse_tunnel_url(url: str) -> TunnelAddress:
         if query or tag:  # else "socks5://user:12#34@host:1080" would lead to a host called "user"
             raise ValueError(f"a socks5:// URL ends behind its port; {_ESCAPE}")
         return _socks5(user if at else None, _parse_host(place))
-    raise ValueError(f"{scheme}:// is no tunnel known here; write ss://, socks5:// or direct://")
+    # The scheme is not shown: of a URL that begins with its key, it would be the key.
+    raise ValueError("what stands before :// is no tunnel known here; write ss://, socks5:// or direct://")
 
 
 def _shadowsocks(user: str, host: TunnelHost, query: str, tag: str) -> ShadowsocksAddress:

@@ -110,7 +110,8 @@ def test_the_others() -> None:
     ("url", "says"),
     [
         ("192.0.2.1:8388", "begins with ss://, socks5:// or direct://"),
-        ("http://192.0.2.1:8388", "http:// is no tunnel known here"),
+        ("http://192.0.2.1:8388", "is no tunnel known here"),
+        ("hunter2://192.0.2.1:8388", "is no tunnel known here"),
         ("direct://192.0.2.1", "stands alone"),
         ("ss://192.0.2.1:8388", "needs method and key"),
         ("ss://aes-256-gcm:hunter2@192.0.2.1", "needs a port"),
