@@ -83,5 +83,5 @@ def _signatures(primary: Primary, settings: EgressSettings) -> SignatureGate | N
         return None
     for key in settings.tsig_keys:
         if key.name == primary.tsig_key:
-            return SignatureGate(key.name, key.algorithm, key.secret)
+            return SignatureGate(key)
     raise ValueError(f"primary {primary.name}: there is no TSIG key {primary.tsig_key!r}")

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import base64
-
 import dns.exception
 import dns.name
 import dns.rdata
@@ -16,23 +14,20 @@ import dns.rdatatype
 import dns.tsig
 
 from proxy.protocol.transfer_queries import HEADER_SIZE
-from proxy.values import Secret
+from proxy.protocol.tsig import signing_key
+from proxy.settings.keys import TsigKey
 
 
 class SignatureGate:
     """Lets queries pass that this key has signed."""
 
-    def __init__(self, name: str, algorithm: str, secret: Secret) -> None:
+    def __init__(self, key: TsigKey) -> None:
         """Take the key.
 
         Raises:
-            ValueError: a name that is none, or a secret that is not base64; the text does not show it.
+            ValueError: as `signing_key`.
         """
-        key = key_bytes(name, secret)
-        try:
-            self._key = dns.tsig.Key(dns.name.from_text(name), key, dns.name.from_text(algorithm))
-        except dns.exception.DNSException as error:
-            raise ValueError(f"TSIG key {name}: {error}") from None
+        self._key = signing_key(key)
 
     def refusal(self, message: bytes, now: float) -> str | None:
         """Why this query must be refused, as a label; None lets it pass. `now` is Unix time.
@@ -58,18 +53,6 @@ class SignatureGate:
         except (dns.exception.DNSException, ValueError):
             return "tsig-mac"
         return None
-
-
-def key_bytes(name: str, secret: Secret) -> bytes:
-    """The key itself, of a secret in base64.
-
-    Raises:
-        ValueError: it is not base64; the text shows the name of the key alone.
-    """
-    try:
-        return base64.b64decode(secret.reveal(), validate=True)
-    except ValueError:
-        raise ValueError(f"the secret of TSIG key {name} is not base64") from None
 
 
 def _last_record(message: bytes) -> int | None:

@@ -9,6 +9,7 @@ BADSIG (section 5.2.1 and 5.2.2); a wrong time with NOTAUTH and a signed one tha
 
 from __future__ import annotations
 
+import base64
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from dns.rdtypes.ANY.TSIG import TSIG
 
 from proxy.errors import ProxyError
 from proxy.settings.keys import TsigKey
+from proxy.values import Secret
 
 FUDGE = 300
 
@@ -47,6 +49,31 @@ class Signature:
     key: dns.tsig.Key | None = field(repr=False)  # its own repr has the secret
 
 
+def key_bytes(name: str, secret: Secret) -> bytes:
+    """The key itself, of a secret in base64.
+
+    Raises:
+        ValueError: it is not base64; the text shows the name of the key alone.
+    """
+    try:
+        return base64.b64decode(secret.reveal(), validate=True)
+    except ValueError:
+        raise ValueError(f"the secret of TSIG key {name} is not base64") from None
+
+
+def signing_key(settings: TsigKey) -> dns.tsig.Key:
+    """The key that signs and verifies messages. Its own repr has the secret.
+
+    Raises:
+        ValueError: as `key_bytes`, or a name that is none.
+    """
+    secret = key_bytes(settings.name, settings.secret)
+    try:
+        return dns.tsig.Key(dns.name.from_text(settings.name), secret, dns.name.from_text(settings.algorithm))
+    except dns.exception.DNSException as error:
+        raise ValueError(f"TSIG key {settings.name}: {error}") from None
+
+
 class KeyRing:
     """The keys by name. It shows no secret."""
 
@@ -57,8 +84,8 @@ class KeyRing:
         """
         self._keys: dict[dns.name.Name, dns.tsig.Key] = {}
         for each in keys:
-            name = dns.name.from_text(each.name)
-            self._keys[name] = dns.tsig.Key(name, each.secret.reveal(), dns.name.from_text(each.algorithm))
+            key = signing_key(each)
+            self._keys[key.name] = key
 
     def get(self, name: dns.name.Name) -> dns.tsig.Key | None:
         """The key of this name."""

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.protocol.signed_queries import SignatureGate
+from proxy.settings import TsigKey
 from proxy.values import Secret
 
 BASE64 = "c2VjcmV0IG9mIHRlc3Rz"
-GATE = SignatureGate("Key.example", "hmac-sha256", Secret(BASE64))
+GATE = SignatureGate(TsigKey(name="Key.example", secret=Secret(BASE64)))
 REASONS = {None, "tsig-missing", "tsig-key", "tsig-mac", "tsig-time"}
 
 
@@ -54,5 +55,5 @@ def test_any_bytes_have_a_reason(at: int, noise: bytes, cut: int) -> None:
 @pytest.mark.parametrize(("name", "secret"), [("a..b", BASE64), ("key", "not base64!")])
 def test_a_bad_key_is_an_error_that_shows_no_secret(name: str, secret: str) -> None:
     with pytest.raises(ValueError, match=name.replace(".", r"\.")) as error:
-        SignatureGate(name, "hmac-sha256", Secret(secret))
+        SignatureGate(TsigKey(name=name, secret=Secret(secret)))
     assert secret not in str(error.value)

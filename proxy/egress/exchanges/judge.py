@@ -19,7 +19,7 @@ from filters.names import zone_wire
 from proxy.egress.counters import ForwarderCounters
 from proxy.egress.exchanges.remedies import remedy_of_code, remedy_of_verdict
 from proxy.egress.sparse import SparseEmitter
-from proxy.protocol.signed_queries import key_bytes
+from proxy.protocol.tsig import key_bytes
 from proxy.settings import Limits, TsigKey
 from proxy.values import Emit, IPAddress
 

@@ -6,7 +6,6 @@ The messages are handed on as they came, each behind its length. What is handed 
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from collections.abc import Callable
 
@@ -15,13 +14,13 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
-import dns.tsig
 
-from dataplane import Answers, GuardLimits, TsigKeys, Verdict
-from proxy.egress.exchanges.judge import guard_limits
+from dataplane import Answers, GuardLimits, Verdict
+from proxy.egress.exchanges.judge import guard_limits, tsig_keys
 from proxy.egress.fetch.body import Body, FetchError, Known
 from proxy.egress.fetch.pipe import Pipe
 from proxy.protocol.dns_frames import frame
+from proxy.protocol.tsig import signing_key
 from proxy.settings import Limits, TsigKey
 
 TICK = 1.0  # seconds between two looks at the limits of time while nothing comes
@@ -38,17 +37,14 @@ def transfer_query(zone: str, kind: dns.rdatatype.RdataType, *, serial: int = 0,
         known = dns.rrset.from_text(dns.name.from_text(zone), 0, "IN", "SOA", f". . {serial} 0 0 0 0")
         query.authority.append(known)
     if key is not None:
-        query.use_tsig(dns.tsig.Key(dns.name.from_text(key.name), key.secret.reveal(), key.algorithm))
+        query.use_tsig(signing_key(key))
     return query.to_wire()
 
 
 def guard(key: TsigKey | None, limits: Limits | None = None) -> Answers:
     """The guard of one connection, which verifies what this key signs; without limits its own hold."""
     limited = GuardLimits() if limits is None else guard_limits(limits)
-    if key is None:
-        return Answers(limits=limited)
-    name = dns.name.from_text(key.name).to_digestable()
-    return Answers(limits=limited, keys=TsigKeys([(name, key.algorithm, base64.b64decode(key.secret.reveal()))]))
+    return Answers(limits=limited, keys=tsig_keys((key,)) if key is not None else None)
 
 
 async def receive(pipe: Pipe, query: bytes, answers: Answers, take: Callable[[bytes], None]) -> Verdict:

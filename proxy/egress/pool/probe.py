@@ -14,13 +14,13 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rdatatype
-import dns.tsig
 
 from proxy.egress.pool.asking import ask_datagram, ask_stream
 from proxy.egress.pool.way import Transport
 from proxy.egress.primary import PrimaryServer
 from proxy.egress.route import Route
 from proxy.egress.tunnel import Tunnel
+from proxy.protocol.tsig import signing_key
 from proxy.settings import TsigKey
 
 RCODE_MASK = 15
@@ -48,13 +48,12 @@ def soa_query(zone: str, key: TsigKey | None) -> bytes:
     """A query for the SOA of `zone`, without recursion, signed where there is a key.
 
     Raises:
-        ValueError: the secret of the key is not base64.
-        dns.exception.DNSException: the zone or the key has a name that is none.
+        ValueError: as `signing_key`.
+        dns.exception.DNSException: the zone is no name.
     """
     query = dns.message.make_query(dns.name.from_text(zone), dns.rdatatype.SOA, flags=0)
     if key is not None:
-        name = dns.name.from_text(key.name)
-        query.use_tsig(dns.tsig.Key(name, key.secret.reveal(), dns.name.from_text(key.algorithm)), name)
+        query.use_tsig(signing_key(key))
     return query.to_wire()
 
 
