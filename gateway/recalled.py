@@ -12,13 +12,14 @@ from proxy.settings import EgressSettings
 
 
 def recall_egress(settings: GatewaySettings, file: Path) -> tuple[EgressSettings, dict[str, ShadowsocksAddress]]:
-    """Tunnels, primaries and forwarders of the configuration `file`, and the addresses of tunnels from lists."""
+    """Tunnels, primaries and doors of the configuration `file`, and the addresses of tunnels from lists."""
     egress = EgressSettings(
         tunnels=settings.tunnels,
         tunnel_lists=settings.tunnel_lists,
         tsig_keys=settings.tsig_keys,
         primaries=settings.primaries,
         forwarders=settings.forwarders,
+        socks_doors=settings.socks_doors,
         transparent_doors=settings.transparent_doors,
     )
     if not egress.tunnel_lists:

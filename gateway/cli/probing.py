@@ -30,7 +30,7 @@ from proxy.egress.status import ExitAddressStatus
 from proxy.egress.tunnel import Tunnel
 from proxy.egress.tunnels import make_tunnels
 from proxy.errors import ProxyError
-from proxy.settings import EgressSettings, Forwarder, Primary, TsigKey
+from proxy.settings import EgressSettings, Primary, TsigKey
 from proxy.settings import Tunnel as TunnelSettings
 
 AT_ONCE = 16  # probes in flight
@@ -122,7 +122,7 @@ async def prepare(settings: GatewaySettings, file: Path, only: str | None, zone:
     if only is not None and only not in ways:
         raise ValueError(f"there is no tunnel {only!r}; known are {', '.join(ways) or 'none'}")
     servers = Primaries(base, lambda _name, _fields: None).compile(egress.primaries).servers
-    zones = {each.primary: each.zones[0] for each in reversed(_forwarders(egress)) if each.zones}
+    zones = _zones(egress)
     keys = {each.name: each for each in egress.tsig_keys}
     tasks = (
         Task(primary, servers[primary.name], ways[name].tunnel, transport, zone or zones.get(primary.name, ROOT), key)
@@ -136,10 +136,18 @@ async def prepare(settings: GatewaySettings, file: Path, only: str | None, zone:
     return Job(tuple(tasks), chosen)
 
 
-def _forwarders(egress: EgressSettings) -> list[Forwarder]:
-    """With transparent doors to one primary: the zones of others say of none which of them it has."""
-    chosen = [(door, door.chosen(egress.primaries)) for door in egress.transparent_doors]
-    return [*egress.forwarders, *(door.forwarder(found[0].name) for door, found in chosen if len(found) == 1)]
+def _zones(egress: EgressSettings) -> dict[str, str]:
+    """A zone of each primary of which one is known.
+
+    Of doors to one primary only: the zones of others say of none which of them it has.
+    """
+    doors = [
+        *((door.primaries, door.zones) for door in egress.socks_doors),
+        *(([each.name for each in door.chosen(egress.primaries)], door.zones) for door in egress.transparent_doors),
+    ]
+    named = [(each.primary, each.zones) for each in egress.forwarders]
+    named += [(primaries[0], zones) for primaries, zones in doors if len(primaries) == 1]
+    return {primary: zones[0] for primary, zones in reversed(named) if zones}
 
 
 def _transports(server: PrimaryServer, tunnel: Tunnel) -> tuple[Transport, ...]:

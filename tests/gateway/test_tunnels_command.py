@@ -170,6 +170,15 @@ def test_servers_of_a_list_are_probed_by_their_names(tmp_path: Path) -> None:
         assert (code, set(probes)) == (0, {("provider/fra", "udp"), ("provider/fra", "tcp")})
 
 
+def test_behind_a_socks_door_the_zone_is_asked_for_too(tmp_path: Path) -> None:
+    with ring(fresh_key(METHOD)) as (primary, _):
+        file = tmp_path / "zonegate.toml"
+        text = configuration(tmp_path, {"t": "direct://"}, primary).replace("[[forwarders]]", "[[socks_doors]]")
+        file.write_text(text.replace('primary = "p"', 'primaries = ["p"]'))
+        done = zonegate("tunnels", "--probe", "--json", "-c", file)
+        assert {each["zone"] for each in json.loads(done.stdout)["probes"]} == {"example.com"}, done.output
+
+
 def test_a_gateway_that_does_not_run_is_named(tmp_path: Path) -> None:
     configuration(tmp_path, {"direct": "direct://"}, fresh_endpoint(), f'admin.address = "{fresh_endpoint()}"')
     result = zonegate("tunnels", "--config", tmp_path / "zonegate.toml")
