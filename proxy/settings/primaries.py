@@ -31,8 +31,11 @@ class Limits(Settings, frozen=True, kw_only=True):
         10_240
     )
     rate_seconds: Annotated[Seconds, Meta(description="the time in which `rate_bytes` must come")] = 300.0
+    held: Annotated[
+        int, Meta(ge=0, description="bytes of an IXFR with several sequences that wait for its end; more goes on")
+    ] = 16 << 20
     allow_older: Annotated[
-        bool, Meta(description="whether the answer to an IXFR may have a serial that is not newer than the node's")
+        bool, Meta(description="whether the answer to an IXFR may lead to an older serial than the node's")
     ] = False
 
 

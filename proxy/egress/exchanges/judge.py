@@ -105,6 +105,7 @@ def guard_limits(limits: Limits, *, names: int = 0) -> GuardLimits:
         rate_bytes=limits.rate_bytes,
         rate_seconds=limits.rate_seconds,
         names=names,
+        held=limits.held,
         allow_older=limits.allow_older,
     )
 

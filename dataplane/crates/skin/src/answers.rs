@@ -34,6 +34,7 @@ impl GuardLimits {
                 "rate_bytes" => inner.rate_bytes = value.extract()?,
                 "rate_seconds" => inner.rate_seconds = value.extract()?,
                 "names" => inner.names = value.extract()?,
+                "held" => inner.held = value.extract()?,
                 "allow_older" => inner.allow_older = value.extract()?,
                 _ => return Err(PyKeyError::new_err(format!("{name} is no limit"))),
             }

@@ -73,7 +73,7 @@ impl Answers {
         if self.open.is_empty() {
             self.pace.begin(at);
         }
-        self.open.insert(id, Exchange::new(query, &self.limits, &self.keys, at));
+        self.open.insert(id, Exchange::new(query, &self.limits, &self.keys, now, at));
         Ok(id)
     }
 
@@ -191,13 +191,19 @@ impl Answers {
             return self.fault(Fault::WrongDatagram);
         }
         match exchange.message(message, &mut self.record, &self.limits, moment.now, datagram) {
-            Ok(false) => open(passed, id).push(whole),
-            Ok(true) => {
-                let verdict = exchange.verdict(None, moment.at);
+            Ok(false) if exchange.waits(whole.framed().len(), &self.limits, moment.at) => {
+                exchange.held.bytes.extend_from_slice(whole.framed());
+            }
+            Ok(done) => {
                 let passed = open(passed, id);
+                if !exchange.held.bytes.is_empty() {
+                    passed.push(Message::Whole(std::mem::take(&mut exchange.held.bytes)));
+                }
                 passed.push(whole);
-                passed.verdict = Some(Box::new(verdict));
-                self.open.remove(&id);
+                if done {
+                    passed.verdict = Some(Box::new(exchange.verdict(None, moment.at)));
+                    self.open.remove(&id);
+                }
             }
             Err(wrong) if datagram && wrong.reason.is_of_signature() => {
                 exchange.begin_again(&self.limits, &self.keys);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use wire::HEADER_LEN;
 
+use crate::hold::Held;
 use crate::limits::Limits;
 use crate::query::{Ask, Query};
 use crate::reason::{Reason, Wrong};
@@ -15,7 +16,11 @@ use crate::tsig::{Keys, Signature, Verifier};
 use crate::verdict::Verdict;
 use crate::walk::Record;
 
+/// Messages without a record, one behind the other. NSD 4.6 sends them for ever at a record that its buffer can't hold.
+const MOST_EMPTY: u32 = 1_000;
 const OPT: u16 = wire::qtype::OPT;
+/// The signature of a message, in class ANY (RFC 2931).
+const SIG: (u16, u16) = (24, 255);
 const TSIG: u16 = wire::qtype::TSIG;
 
 /// A query that waits for its answer, or for more of it.
@@ -28,10 +33,14 @@ pub struct Exchange {
     rcode: u16,
     failed: bool,
     truncated: bool,
+    empty: u32,
+    pub held: Held,
     pub messages: u64,
     pub records: u64,
     pub bytes: u64,
     pub started: f64,
+    /// When it began by the clock on the wall.
+    asked: f64,
 }
 
 /// What is known of a message when its records were walked.
@@ -44,9 +53,9 @@ struct Tail {
 
 impl Exchange {
     #[must_use]
-    pub fn new(query: Query, limits: &Limits, keys: &Arc<Keys>, at: f64) -> Self {
+    pub fn new(query: Query, limits: &Limits, keys: &Arc<Keys>, now: f64, at: f64) -> Self {
         let transfer = (query.ask != Ask::Soa).then(|| Box::new(Transfer::new(&query, limits)));
-        let verifier = query.signed.as_ref().and_then(|signed| Verifier::new(signed, keys));
+        let verifier = query.signed.as_ref().and_then(|signed| Verifier::new(signed, keys, now));
         Self {
             query,
             transfer,
@@ -55,16 +64,19 @@ impl Exchange {
             rcode: 0,
             failed: false,
             truncated: false,
+            empty: 0,
+            held: Held::default(),
             messages: 0,
             records: 0,
             bytes: 0,
             started: at,
+            asked: now,
         }
     }
 
     /// Forget the datagram that was judged last: it was another's.
     pub fn begin_again(&mut self, limits: &Limits, keys: &Arc<Keys>) {
-        *self = Self::new(self.query.clone(), limits, keys, self.started);
+        *self = Self::new(self.query.clone(), limits, keys, self.asked, self.started);
     }
 
     /// Whether this can be an answer to the query at all: what a datagram must be to be judged.
@@ -100,13 +112,23 @@ impl Exchange {
         let tail = self.sections(message, at, record, limits)?;
         if self.messages == 1 {
             self.rcode |= tail.rcode;
-            self.failed = self.rcode != 0;
+            // NSD and PowerDNS do not see the upper bits: records in such a message are judged as a transfer.
+            self.failed |= self.rcode != 0 && self.records == 0;
         }
         let done = self.is_complete(before, datagram)?;
         if let Some(verifier) = &mut self.verifier {
             verifier.message(message, tail.tsig, (done, self.failed), now)?;
         }
         Ok(done)
+    }
+
+    /// Whether the message that was judged last, of so many bytes, waits for the end of the answer.
+    pub fn waits(&mut self, length: usize, limits: &Limits, at: f64) -> bool {
+        if !self.transfer.as_ref().is_some_and(|transfer| transfer.commits_early) {
+            return false;
+        }
+        let verified = self.verifier.as_ref().is_none_or(Verifier::is_even);
+        self.held.waits(length, verified, limits.held, at)
     }
 
     fn header(&mut self, message: &[u8], datagram: bool) -> Result<(), Wrong> {
@@ -175,9 +197,10 @@ impl Exchange {
         }
     }
 
-    /// The authority and additional sections: nothing of a zone; TSIG last of all.
+    /// The authority and additional sections: nothing of a zone, to whatever there is of one; TSIG last of all.
     fn tail(&self, message: &[u8], mut at: usize, record: &mut Record) -> Result<Tail, Wrong> {
         let (authority, additional) = (be16(message, 8), be16(message, 10));
+        let strict = self.transfer.is_some() && !self.failed && !self.truncated;
         let mut tail = Tail { tsig: None, rcode: 0 };
         for number in 0..u32::from(authority) + u32::from(additional) {
             if tail.tsig.is_some() {
@@ -190,7 +213,11 @@ impl Exchange {
                     return Err(Wrong::new(Reason::TsigForm, "TSIG in the authority section"));
                 }
                 TSIG => tail.tsig = Some(start),
-                OPT => tail.rcode = (record.ttl >> 20) as u16 & 0xff0,
+                OPT if number >= u32::from(authority) => tail.rcode = (record.ttl >> 20) as u16 & 0xff0,
+                kind if strict && (kind, record.class) != SIG => {
+                    let detail = format!("a record of type {kind} stands in a section where a transfer has none");
+                    return Err(Wrong::new(Reason::Section, detail));
+                }
                 _ => {}
             }
         }
@@ -210,7 +237,14 @@ impl Exchange {
             return Err(Wrong::new(Reason::NoSoa, "the first message has no records"));
         }
         if self.records > before {
+            self.empty = 0;
             transfer.message_ends(datagram);
+        } else {
+            self.empty += 1;
+            if self.empty > MOST_EMPTY {
+                let detail = format!("more than {MOST_EMPTY} messages without a record, one behind the other");
+                return Err(Wrong::new(Reason::TooManyMessages, detail));
+            }
         }
         if datagram && !transfer.is_done() {
             return Err(Wrong::new(Reason::DatagramIncomplete, "the differences do not end in the datagram"));

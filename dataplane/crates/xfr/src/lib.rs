@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A message goes on as soon as it is whole and right, the last one when all is; bytes are never changed. So a node
-//! commits no transfer that did not pass, and waits for none that does. State is bounded by [`Limits`], whatever a primary
+//! commits no transfer that did not pass, and waits for none that does (`hold`: BIND would, sequence by sequence). State is bounded by [`Limits`], whatever a primary
 //! sends; no bytes make it panic. Time is an argument, in seconds since the epoch, because signatures are
 //! dated; limits do not mind when that clock is set.
 
@@ -17,6 +17,7 @@
 mod answers;
 mod digest;
 mod exchange;
+mod hold;
 mod lanes;
 mod limits;
 pub mod name;

@@ -19,6 +19,8 @@ pub struct Limits {
     pub rate_seconds: f64,
     /// Bytes of owner names that are kept for the verdict; 0: none.
     pub names: usize,
+    /// Bytes of an IXFR with several sequences that wait for its end.
+    pub held: usize,
     /// Whether the answer to an IXFR may lead to a serial that is not newer than the query's.
     pub allow_older: bool,
 }
@@ -35,6 +37,7 @@ impl Default for Limits {
             rate_bytes: 10_240,
             rate_seconds: 300.0,
             names: 0,
+            held: 16 << 20,
             allow_older: false,
         }
     }

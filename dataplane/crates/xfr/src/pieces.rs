@@ -22,7 +22,7 @@ pub struct Passed {
 
 #[derive(Debug)]
 enum Part {
-    /// A message that came in several calls.
+    /// A message that came in several calls, or those that waited.
     Whole(Vec<u8>),
     /// Messages among the bytes of this call.
     Here(Range<usize>),

@@ -32,6 +32,8 @@ pub struct Signed {
     pub key: Vec<u8>,
     pub algorithm: Vec<u8>,
     pub mac: Vec<u8>,
+    /// When, in seconds since the epoch by the node's clock.
+    pub time: u64,
 }
 
 /// A query that was sent.
@@ -93,7 +95,8 @@ fn signed(message: &Message<[u8]>) -> Result<Option<Signed>, Unreadable> {
     let key = lower(&record.owner());
     let record = record.to_record::<Tsig<_, ParsedName<_>>>().ok().flatten();
     let data = record.ok_or(Unreadable("a TSIG record that can't be read"))?.into_data();
-    Ok(Some(Signed { key, algorithm: lower(data.algorithm()), mac: data.mac_slice().to_vec() }))
+    let time = data.time_signed().into_octets().iter().fold(0, |time, &byte| time << 8 | u64::from(byte));
+    Ok(Some(Signed { key, algorithm: lower(data.algorithm()), mac: data.mac_slice().to_vec(), time }))
 }
 
 /// A name in wire form and lower case.

@@ -18,6 +18,9 @@ wire::labelled! {
         Question = "question",
         /// An RCODE in a message behind the first (RFC 5936 section 2.2).
         LaterError = "later-error",
+        /// A record of a transfer in another section than that for answers, except OPT, TSIG and SIG(0) in the additional
+        /// section (RFC 5936 sections 2.2.4 and 2.2.5). PowerDNS takes it into the zone, and a SOA there for the end.
+        Section = "section",
         /// Bytes behind the last record.
         TrailingBytes = "trailing-bytes",
 
@@ -74,7 +77,7 @@ wire::labelled! {
         TooManyBytes = "too-many-bytes",
         /// More records than a transfer may have.
         TooManyRecords = "too-many-records",
-        /// More messages than a transfer may have.
+        /// More messages than a transfer may have, or a thousand without a record one behind the other.
         TooManyMessages = "too-many-messages",
         /// More records of one owner and type than an RRset may have.
         RrsetTooLarge = "rrset-too-large",

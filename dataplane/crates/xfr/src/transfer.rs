@@ -81,6 +81,8 @@ pub struct Transfer {
     /// The number of the last end of owners, and whether it is in the zone, and with it all that ends so.
     end: (u64, bool),
     allow_older: bool,
+    /// An IXFR has brought a whole sequence, and more follow: BIND commits what it has.
+    pub commits_early: bool,
     pub tally: Tally,
 }
 
@@ -101,6 +103,7 @@ impl Transfer {
             class: query.class,
             end: (0, false),
             allow_older: limits.allow_older,
+            commits_early: false,
             tally: Tally::new(limits),
         }
     }
@@ -244,9 +247,10 @@ impl Transfer {
         Ok(())
     }
 
+    /// A whole zone may be of the serial that the node has: who has no IXFR, and does not look at the query's, sends that.
     fn leads_forward(&self) -> Result<(), Wrong> {
         let (Some(serial), Some(from)) = (self.serial(), self.from) else { return Ok(()) };
-        if self.allow_older || is_newer(serial, from) {
+        if self.allow_older || serial == from || is_newer(serial, from) {
             return Ok(());
         }
         let detail = format!("leads to serial {serial}, which is not newer than {from}, which the node has");
@@ -255,13 +259,12 @@ impl Transfer {
 
     /// The SOA between what is deleted and what is added.
     fn adding(&mut self, record: &Record, old: u32, serial: u32) -> Result<(), Wrong> {
-        let last = self.serial() == Some(serial);
-        let overshoots = !last && self.serial().is_some_and(|first| !is_newer(first, serial));
-        if !self.allow_older && (!is_newer(serial, old) || overshoots) {
+        // Each step leads forward; with large steps some on the way may well be no older than the last (RFC 1982).
+        if !self.allow_older && !is_newer(serial, old) {
             let detail = format!("leads from serial {old} to {serial}, on the way to {}", self.serial().unwrap_or(0));
             return Err(about(Reason::IxfrChain, record, &detail));
         }
-        if last {
+        if self.serial() == Some(serial) {
             self.same_as_first(record)?;
         }
         self.stage = Stage::Adding(serial);
@@ -277,6 +280,7 @@ impl Transfer {
         if self.serial() == Some(serial) {
             return self.closes(record);
         }
+        self.commits_early = true;
         self.tally.remove(record);
         self.stage = Stage::Deleting(serial);
         Ok(())

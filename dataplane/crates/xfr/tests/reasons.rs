@@ -60,6 +60,7 @@ fn of_messages() -> Vec<Case> {
         case(Reason::TcBit, AXFR, vec![flags(0x8600)], 0),
         case(Reason::Question, AXFR, vec![answer(IXFR, true, &[soa(7), soa(7)])], 0),
         case(Reason::LaterError, AXFR, vec![answer(AXFR, true, &[soa(7)]), error], 1),
+        case(Reason::Section, AXFR, vec![message(0x8400, Some(&question(AXFR)), [&[soa(7)], &[soa(7)], &[]])], 0),
         case(Reason::TrailingBytes, AXFR, vec![[whole, vec![0]].concat()], 0),
         case(Reason::Cut, AXFR, vec![answer(AXFR, true, &[soa(7)])], 1),
     ]

@@ -114,6 +114,21 @@ fn time_may_be_off_by_the_fudge() {
 }
 
 #[test]
+fn a_clock_of_ours_that_is_wrong_rejects_nothing() {
+    // The node judges by its own clock, and that agrees with the primary's.
+    let (query, messages) = signed(|_| {}, zone(1), 1);
+    for (ours, later, reason) in
+        [(-9_000.0, 0.0, Reason::Accepted), (9_000.0, 300.0, Reason::Accepted), (9_000.0, 301.0, Reason::Clock)]
+    {
+        let mut answers = Answers::new(Arc::default(), Arc::new(keys()));
+        answers.expect(&query, NOW + ours).expect("a query");
+        let pieces = answers.feed(&framed(&messages), NOW + ours + later);
+        let verdict = pieces[0].verdict.as_ref().expect("a verdict");
+        assert_eq!(verdict.reason, reason, "{}", verdict.detail);
+    }
+}
+
+#[test]
 fn what_is_signed_with_an_unknown_key_passes_unverified() {
     let (query, mut messages) = signed(|_| {}, zone(3), 1);
     messages[2][14] ^= 1;
@@ -140,7 +155,9 @@ fn a_primary_may_refuse_the_signature() {
     let verdict = judge(keys(), &query, &messages);
     assert_eq!((verdict.reason, verdict.signature, verdict.rcode), (Reason::Accepted, Signature::BadTime, 9));
     let (query, _) = signed(|_| {}, vec![refusal()], 1);
-    assert_eq!(judge(keys(), &query, &[refusal()]).reason, Reason::TsigMissing, "not without a signature");
+    let verdict = judge(keys(), &query, &[refusal()]);
+    assert_eq!(verdict.reason, Reason::TsigMissing, "not without a signature");
+    assert!(verdict.detail.contains("RCODE is 9"), "{}", verdict.detail);
 }
 
 #[test]

@@ -42,6 +42,15 @@ fn differences() -> Vec<Vec<u8>> {
     vec![soa(7), soa(5), a("a", 1), soa(6), a("b", 2), a("c", 3), soa(6), a("b", 2), soa(7), a("d", 4), soa(7)]
 }
 
+/// From 5 to 7 by large steps, past 0: each leads forward, and one on the way is not older than the last.
+fn once_round() -> Vec<Vec<u8>> {
+    let steps = [5, 0x7000_0000, 0xd000_0000, 7];
+    let mut records = vec![soa(7)];
+    steps.windows(2).for_each(|step| records.extend([soa(step[0]), a("a", 1), soa(step[1]), a("a", 2)]));
+    records.push(soa(7));
+    records
+}
+
 #[test]
 fn every_kind_of_answer_to_an_ixfr_is_known_however_it_is_cut_into_messages() {
     let shapes = [
@@ -51,6 +60,7 @@ fn every_kind_of_answer_to_an_ixfr_is_known_however_it_is_cut_into_messages() {
         (vec![soa(7), soa(7)], Kind::AxfrStyle),
         (vec![soa(5)], Kind::UpToDate),
         (vec![soa(4)], Kind::UpToDate),
+        (once_round(), Kind::Ixfr),
     ];
     for (records, kind) in shapes {
         for each in 1..=records.len() {
