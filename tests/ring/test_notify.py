@@ -21,39 +21,33 @@ import pytest
 from gateway.lab.servers.bind import Bind
 from gateway.lab.servers.knot import Knot
 from gateway.lab.servers.nsd import Nsd
+from gateway.lab.servers.powerdns import PowerDns
 from gateway.lab.servers.roles import Key, Primary, Secondary
 from gateway.lab.servers.server import NameServer
 from proxy.values import Endpoint
 from tests.ring.gateways import Gateway, loopback, running
-from tests.ring.notified import ZONE, PowerDns, await_all, telling, text, way_out
-from tests.support.peers import require, until
+from tests.ring.notified import ZONE, await_all, telling, text, way_out
+from tests.support.peers import require_server, until
 
-KINDS: dict[str, type[NameServer]] = {"BIND": Bind, "Knot": Knot, "NSD": Nsd}
-
-
-Server = NameServer | PowerDns
+KINDS: dict[str, type[NameServer]] = {"BIND": Bind, "Knot": Knot, "NSD": Nsd, "PowerDNS": PowerDns}
 
 
 class Ring:
     """Everything that runs: who is told, the gateway before them, and the way to publish."""
 
-    def __init__(self, stack: ExitStack, directory: Path, primary: Server, key: Key | None) -> None:
+    def __init__(self, stack: ExitStack, directory: Path, primary: NameServer, key: Key | None) -> None:
         self.primary = primary
         self.forwarder = loopback()
         stack.enter_context(way_out(directory, primary.endpoint, self.forwarder))
         self.role = Secondary((ZONE.name,), self.forwarder, key, refresh=3600)
-        self.nodes: list[Server] = [kind(self.role, directory / f"node-{kind.software}") for kind in KINDS.values()]
+        self.nodes: list[NameServer] = [kind(self.role, directory / f"node-{kind.software}") for kind in KINDS.values()]
 
     def publish(self, number: int) -> None:
         self.primary.publish(ZONE.name, text(number))
 
 
 @contextmanager
-def primary_of(software: str, directory: Path, notify: Endpoint, key: Key | None) -> Iterator[Server]:
-    if software == "PowerDNS":
-        with PowerDns.primary(directory / "primary", notify, text(1)) as powerdns:
-            yield powerdns
-        return
+def primary_of(software: str, directory: Path, notify: Endpoint, key: Key | None) -> Iterator[NameServer]:
     role = Primary({ZONE.name: text(1)}, notify=(notify,), key=key)
     with KINDS[software](role, directory / "primary") as server:
         yield server
@@ -74,17 +68,16 @@ def synced(gateway: Gateway, nodes: int) -> Callable[[], bool]:
         ("NSD", False),
         ("NSD", True),
         ("PowerDNS", False),
+        ("PowerDNS", True),
     ],
 )
 def test_every_node_follows_every_primary(software: str, signed: bool, tmp_path: Path) -> None:
     for kind in KINDS.values():
-        require(kind.program)
+        require_server(kind)
     key = Key.generate("moved-key") if signed else None
     clients = loopback()
     with ExitStack() as stack:
         ring = Ring(stack, tmp_path, stack.enter_context(primary_of(software, tmp_path, clients, key)), key)
-        if not signed:  # PowerDNS keeps keys in a database only
-            ring.nodes.append(PowerDns.node(tmp_path / "node-PowerDNS", ring.forwarder))
         for node in ring.nodes:
             stack.enter_context(node)
         await_all(ring.nodes, 1)
