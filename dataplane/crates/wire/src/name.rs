@@ -87,8 +87,8 @@ pub(crate) fn pointer(message: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Pointers of one name that are followed; senders use one or two.
-const MOST_POINTERS: usize = 16;
+/// Pointers of one name that are followed: NSD chains them, one for each label of a name below ip6.arpa.
+const MOST_POINTERS: usize = MAX_LABELS;
 
 /// Copies the name at `start`, with its compression pointers followed, into `into`; returns its length. `None`: it is
 /// no name, or a pointer does not lead strictly backwards.

@@ -103,6 +103,22 @@ fn names_with_pointers() {
 }
 
 #[test]
+fn names_may_chain_a_pointer_for_each_label() {
+    // As NSD writes the names below ip6.arpa: each label of one is a label and a pointer to the rest.
+    let mut message = [vec![0; 12], name("arpa")].concat();
+    let (mut at, mut text) = (12, "arpa".to_owned());
+    for digit in (0..33).map(|n| char::from_digit(n % 16, 16).expect("a digit")) {
+        let pointer = [0xc0, u8::try_from(at).expect("short")];
+        at = message.len();
+        message.extend([&[1, digit as u8], &pointer[..]].concat());
+        text = format!("{digit}.{text}");
+    }
+    let mut into = [0; MAX_NAME];
+    let length = expand(&message, at, &mut into).expect("a name");
+    assert_eq!(into[..length], name(&text));
+}
+
+#[test]
 fn a_cut_answer_has_its_question_and_opt() {
     let whole = record(record(answer(3, 1), 1, &QNAME, 1), 2, &PARENT, 6).opt(&option(3, b"an id of the node"));
     let mut bytes = whole.bytes();
