@@ -95,12 +95,19 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
         limits = ", ".join(map(limit_words, settings.filters.rate_limits))
         words = f"{zones}{f' and {more} more' if more > 0 else ''}; limits: {limits or 'none'}"
         summary["filters"] = "; ".join([words, *_more_filters(settings.filters)])
+    if settings.tunnels:
+        named = [f"{each.name} through {each.through}" if each.through else each.name for each in settings.tunnels]
+        others = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+        summary["tunnels"] = f"{', '.join(named[:SHOWN])}{others}"
     for forwarder in settings.forwarders:
         primary = next(primary for primary in settings.primaries if primary.name == forwarder.primary)
-        line = f"{forwarder.listen} to {primary.name} ({primary.address}) through {', '.join(primary.tunnels)}"
+        secured = " with TLS" if primary.tls is not None else ""
+        line = f"{forwarder.listen} to {primary.name} ({primary.address}{secured}) through {', '.join(primary.tunnels)}"
         summary["forwarders"] = f"{summary['forwarders']}; {line}" if "forwarders" in summary else line
     if settings.transparent_doors:
         summary["transparent doors"] = "; ".join(_transparent(settings))
+    if settings.zones:
+        summary["NOTIFY"] = "; ".join(_notify(settings))
     if settings.exit is not None:
         allowed = ", ".join(map(str, settings.exit.allow))
         users = ", ".join(user.name for user in settings.exit.users)
@@ -109,6 +116,17 @@ def summarize(settings: GatewaySettings) -> dict[str, str]:
     token = "with a token" if settings.admin.token is not None else "from loopback, without a token"
     summary["admin"] = f"http://{settings.admin.address} {token}"
     return summary
+
+
+def _notify(settings: GatewaySettings) -> Iterator[str]:
+    """Which zones' NOTIFY is taken, and from whom."""
+    for zone in settings.zones[:SHOWN]:
+        senders = ", ".join(str(each).removesuffix("/32") for each in zone.senders(settings.primaries))
+        keys = ", ".join(zone.key_names(settings.primaries))
+        signed = f"whoever signs with {keys}" if keys else ""
+        yield f"{zone.name} from {' and '.join(filter(None, (senders, signed))) or 'nobody'}"
+    if len(settings.zones) > SHOWN:
+        yield f"{len(settings.zones) - SHOWN} more zones"
 
 
 def _transparent(settings: GatewaySettings) -> Iterator[str]:

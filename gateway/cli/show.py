@@ -54,7 +54,8 @@ def worries(state: GatewayState) -> Iterable[str]:
                 yield f"our certificate for {primary['primary']} ends in {primary['expires_in'] / 86400:.0f} days"
         for backend in (body.get("notify") or {}).get("backends", ()):
             if backend["pending"]:
-                yield f"backend {backend['backend']}: has yet to follow NOTIFY for {backend['pending']:,} zones"
+                zones = "a zone" if backend["pending"] == 1 else f"{backend['pending']:,} zones"
+                yield f"backend {backend['backend']} has yet to follow NOTIFY for {zones}"
 
 
 def tables(state: GatewayState) -> Iterable[Table]:

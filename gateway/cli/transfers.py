@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,8 +77,16 @@ def transfer(
         fail_config(error)
     except JobError as error:
         _fail(str(error))
+    except BrokenPipeError:
+        _leave_quietly()
     except OSError as error:
         _fail(f"{output or 'standard output'}: {error.strerror or error}")
+
+
+def _leave_quietly() -> NoReturn:
+    """Whoever read our output has what it wanted, as `head` has; the interpreter shall not try to flush the rest."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(FAILED)
 
 
 def _fail(text: str) -> NoReturn:

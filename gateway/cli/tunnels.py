@@ -60,6 +60,8 @@ def tunnels(probe: bool, only: str | None, zone: str | None, limit: float, file:
     told: dict[str, list[Any]] = {name: [] for name in _SHOWN}
     for process in state.processes:
         if process.role == "transfer":
+            if "routes" not in process.body:
+                raise click.ClickException("the transfer process has told nothing yet: try again in a moment")
             for name in _SHOWN:
                 told[name] += process.body.get(name, ())
     if as_json:

@@ -18,6 +18,7 @@ from proxy.egress.pool.breaker import State
 from proxy.egress.pool.choice import Choice, Kind
 from proxy.egress.pool.fault import remedy
 from proxy.egress.pool.way import Transport, Way
+from proxy.egress.sparse import SparseEmitter
 from proxy.egress.status import RouteStatus, WayStatus
 from proxy.egress.tunnel import Tunnel
 from proxy.errors import NO_DESCRIPTORS, ProxyError
@@ -59,6 +60,7 @@ class Route:
         self.asked: float | None = None  # when a node last wanted something
         self.doubted: Callable[[], None] = lambda: None  # called when a probe would be of use now
         self._emit = emit
+        self._sparse = SparseEmitter(emit, clock)
         self._clock = clock
         self._board = board or Board()
         self._culprits: dict[Transport, Culprit | None] = {"udp": None, "tcp": None}
@@ -144,6 +146,9 @@ class Route:
         way = self._way(tunnel, transport)
         if error.reason == NO_DESCRIPTORS:  # it says nothing of the tunnel
             way.heard, way.error = now, error
+            self._sparse(
+                "tunnel.no-descriptors", "", {**self._fields(way), "error": str(error), "remedy": remedy(error.reason)}
+            )
             return
         way.note_failure(error, now)
         if self._culprit(transport) == "primary":

@@ -132,6 +132,8 @@ async def test_without_descriptors_no_tunnel_is_blamed() -> None:
             writer.write(frame(SOA))
             assert [await read_message(reader)] == soa_answer(SOA)
         assert events.named("tunnel.failed") == []
+        (told,) = events.named("tunnel.no-descriptors")
+        assert "limit of open files" in str(told["remedy"])
 
 
 async def test_a_socks_door_without_descriptors_says_so() -> None:

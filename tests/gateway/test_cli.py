@@ -94,6 +94,7 @@ def test_check_shows_a_summary_without_secrets(tmp_path: Path) -> None:
     result = zonegate("check", file)
     assert result.exit_code == 0
     assert "127.0.0.1:5301 to customer-a (203.0.113.5:53) through fra, ams" in result.output
+    assert "tunnels    fra, ams" in result.output
     machine = zonegate("check", "--json", file)
     body = json.loads(machine.output)
     assert body["ok"] is True

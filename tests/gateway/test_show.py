@@ -89,7 +89,7 @@ def test_what_should_not_stay_is_said_below() -> None:
         "tunnel fra to customer-a over tcp: no answer within 2 s",
         "customer-a over udp: no tunnel leads to an answer; `zonegate tunnels` says what to do",
         "our certificate for customer-a ends in 3 days",
-        "backend ns-a: has yet to follow NOTIFY for 2 zones",
+        "backend ns-a has yet to follow NOTIFY for 2 zones",
     ]
     assert list(worries(state(process(0, {})))) == []
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,6 +129,23 @@ def test_the_limits_of_the_primary_hold(tmp_path: Path) -> None:
         assert (stopped.exit_code, stopped.stdout) == (1, "")
         assert "more than 3 records (too-many-records)" in " ".join(stopped.stderr.split())
         assert "primaries.limits.records" in stopped.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-c", "from gateway.cli import main; main()", "transfer"]
+    with place(tmp_path) as ring:
+        reader, writer = os.pipe()
+        os.close(reader)
+        run = subprocess.run(
+            [*command, "-c", str(ring.file), ZONE, "--via", "out"],
+            check=False,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+        os.close(writer)
+    assert run.returncode == 1
+    assert b"roken pipe" not in run.stderr
 
 
 @pytest.mark.parametrize(
