@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from proxy.egress.dial_options import PLAIN, DialOptions
+from proxy.egress.lookups import look_up
 from proxy.egress.openings import adopt
 from proxy.errors import NO_DESCRIPTORS, ProxyError, SetupError, TunnelError
 
@@ -80,7 +81,7 @@ async def find_places(host: str, port: int, kind: int, options: DialOptions) -> 
         OSError: it can't be looked up.
         SetupError: "no-source": it has no address of a family that a source address was given for.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
+    found = await look_up(host, port, kind)
     places: list[Place] = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     suiting = [place for place in places if options.suits(place[0])]
     if not suiting:

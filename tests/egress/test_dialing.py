@@ -16,9 +16,10 @@ from typing import cast
 import pytest
 
 from bench.namespaces import WORLD, World
-from proxy.egress import connecting
+from proxy.egress import connecting, lookups
 from proxy.egress.connecting import Place, connect_tcp
 from proxy.egress.dial_options import DialOptions
+from proxy.egress.lookups import look_up
 from proxy.egress.tunnels import make_tunnel
 from proxy.egress.udp_path import UdpPath
 from proxy.errors import SetupError, TunnelError
@@ -239,6 +240,28 @@ async def test_the_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     only = await connecting.find_places("far.example", 1, socket.SOCK_STREAM, DialOptions(source=(LOOPBACK,)))
     assert [address for _, address in only] == v4
     assert Address.parse("2001:db8::1").ip == ip_address("2001:db8::1")
+
+
+async def test_a_resolver_that_does_not_answer_is_asked_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever gives up leaves no second question behind; whoever still waits gets the answer."""
+    asked, answer = list[str](), asyncio.get_running_loop().create_future()
+
+    async def ask(host: str, port: int, kind: int) -> lookups.Found:
+        asked.append(host)
+        await answer
+        return [(socket.AF_INET, kind, 6, "", ("192.0.2.1", port))]
+
+    monkeypatch.setattr(lookups, "_ask", ask)
+    waiting = [asyncio.create_task(look_up("slow.example", 1, socket.SOCK_STREAM)) for _ in range(5)]
+    other = asyncio.create_task(look_up("other.example", 1, socket.SOCK_STREAM))
+    await auntil(lambda: len(asked) == 2)
+    for each in waiting[1:]:
+        each.cancel()
+    answer.set_result(None)
+    assert (await waiting[0])[0][4] == (await other)[0][4] == ("192.0.2.1", 1)
+    assert asked == ["slow.example", "other.example"]
+    await look_up("slow.example", 1, socket.SOCK_STREAM)
+    assert asked[2:] == ["slow.example"]
 
 
 class Unwilling(asyncio.Protocol):
