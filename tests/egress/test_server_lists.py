@@ -156,6 +156,11 @@ async def test_a_list_is_fetched_over_https_through_a_tunnel(tmp_path: Path) -> 
         again.stop()
         assert events.named("tunnel-list.failed") == []
         assert taken == [1, 1]  # it had not changed
+        added = ServerLists(folder=folder, base=tmp_path, tunnel=service.tunnel, follow=follow, emit=events)
+        added.configure([settings])  # by a reload, while the source says that there is no news
+        await auntil(lambda: len(site.asked) == 3)
+        added.stop()
+        assert taken == [1, 1, 1]
 
 
 def test_names_stay_with_their_ids_and_never_clash() -> None:
@@ -168,6 +173,26 @@ def test_names_stay_with_their_ids_and_never_clash() -> None:
     expanded, addresses = expand(settings, {"p": listed})
     assert expanded.primaries[0].tunnels == (f"p/{TWO}", "p/a") == tuple(addresses)
     assert [each.udp for each in expanded.tunnels] == [False, False]
+
+
+async def test_a_list_that_could_not_be_put_to_use_is_tried_again(tmp_path: Path) -> None:
+    """Such as while the TLS files of a primary are being changed."""
+    taken, events = list[str](), Events()
+
+    async def follow(name: str, found: ServerList) -> None:
+        taken.append(name)
+        if len(taken) == 1:
+            raise ValueError("TLS files that can't be read")
+
+    (tmp_path / "servers.json").write_bytes(document(server(ONE, "Frankfurt", fresh_endpoint(), fresh_key(METHOD))))
+    async with through_exit(fresh_endpoint()) as service:
+        folder = tmp_path / "state" / "lists" / "tunnels"
+        lists = ServerLists(folder=folder, base=tmp_path, tunnel=service.tunnel, follow=follow, emit=events)
+        lists.configure([TunnelList(name="p", file="servers.json")])
+        await auntil(lambda: events.named("tunnel-list.taken"))
+        lists.stop()
+    assert taken == ["p", "p"]
+    assert len(events.named("tunnel-list.failed")) == 1
 
 
 async def test_the_url_of_a_list_is_as_secret_as_the_keys_in_it(tmp_path: Path) -> None:

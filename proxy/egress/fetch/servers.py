@@ -47,13 +47,25 @@ class ServerLists:
         self._follow = follow
         self._emit = emit
         self._tasks: dict[TunnelList, asyncio.Task[None]] = {}
+        self._followed: set[str] = set()  # lists of which the last good version is in use
+        self._pending: set[str] = set()  # those whose last good version could not be put to use
 
     async def recall(self, lists: Sequence[TunnelList]) -> None:
         """Take the last good version of each, from before a restart; what is a file is read where it is."""
         for settings in lists:
-            found = last_good(settings, self._folder, self._base)
-            if found is not None:
-                await self._follow(settings.name, found)
+            await self._recall(settings)
+
+    async def _recall(self, settings: TunnelList) -> None:
+        found = last_good(settings, self._folder, self._base)
+        if found is not None:
+            await self._hand_on(settings, found)
+
+    async def _hand_on(self, settings: TunnelList, found: ServerList) -> None:
+        self._followed.discard(settings.name)
+        self._pending.add(settings.name)
+        await self._follow(settings.name, found)
+        self._pending.discard(settings.name)
+        self._followed.add(settings.name)
 
     def configure(self, lists: Sequence[TunnelList]) -> None:
         """Look for news of these from now on. One that stays as it is keeps its time."""
@@ -77,7 +89,7 @@ class ServerLists:
         first = True
         while True:
             version = _version(path)
-            if version != used and (version == last or first):
+            if (version != used and (version == last or first)) or settings.name in self._pending:
                 used = version
                 try:
                     await self._take(settings, _read(path))
@@ -90,6 +102,8 @@ class ServerLists:
         failures = 0
         while True:
             try:
+                if settings.name not in self._followed:  # it came by a reload; the source may say that there is no news
+                    await self._recall(settings)
                 async with asyncio.timeout(PATIENCE):
                     await self._fetch(settings)
                 failures = 0
@@ -123,7 +137,7 @@ class ServerLists:
         found = parse_server_list(document)
         _make(self._folder)
         _replace(self._kept(settings), document)
-        await self._follow(settings.name, found)
+        await self._hand_on(settings, found)
         fields: dict[str, object] = {
             "list": settings.name,
             "servers": len(found.servers),
