@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
                     attempt.verdict.set_result(piece.verdict)
                 if not piece.verdict.accepted:
                     self.fit = False  # what else comes from there is not to be trusted
-        if pieces:
+        if pieces or not self.attempts:
             self._rest()
 
     def _rest(self) -> None:
@@ -304,7 +304,9 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self.fit or self.alone or self._inbox or not self._owner.rests(self):
+        # More than was asked for, as behind a SOA that says all: it must not be taken for the next answer of that ID.
+        strays = any(self._answers.faults().values())
+        if not self.fit or strays or self.alone or self._inbox or not self._owner.rests(self):
             self.abort()
 
     def _over(self, error: Exception | None) -> None:

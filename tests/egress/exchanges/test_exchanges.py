@@ -88,6 +88,23 @@ async def test_a_connection_is_used_again_by_all_nodes() -> None:
             assert (status.connections_opened, status.connections_reused, status.connections_open) == (1, 9, 1)
 
 
+async def test_a_connection_on_which_more_comes_than_was_asked_for_is_not_used_again() -> None:
+    def act(query: bytes, transport: asyncio.Transport) -> None:
+        messages = soa_answer(query)
+        if dns.message.from_wire(query).question[0].rdtype == dns.rdatatype.IXFR:
+            messages += axfr_answer(query)[1:]  # a whole zone, its SOA alone in the first message
+        transport.write(b"".join(map(frame, messages)))
+
+    async with ScriptedPrimary(act=act) as primary:
+        settings = forwarder_settings([DIRECT], primary.endpoint)
+        listen = settings.forwarders[0].listen
+        async with running(settings):
+            for accepted in (1, 2, 3):
+                assert await ask_tcp(listen, ixfr(7)) == soa_answer(ixfr(7))
+                assert primary.accepted == accepted
+            assert await ask_tcp(listen, soa(3)) == soa_answer(soa(3))
+
+
 def transfer_and_leave(listen: Endpoint) -> None:
     """As NSD and PowerDNS do it: the connection is closed as soon as the last message is there."""
     with socket.create_connection(listen.sockaddr, 5) as node, node.makefile("rb") as answers:
