@@ -23,7 +23,7 @@ from gateway.lab.servers.roles import Key, Primary
 from gateway.lab.servers.server import NameServer
 from tests.dataplane import odd_zones
 from tests.dataplane.test_answers_servers import digest, judged
-from tests.support.peers import require, until
+from tests.support.peers import require_server, until
 from tests.support.zones import PATIENCE, content
 
 LAST = (1 << 32) - 1  # the serial before 0
@@ -57,7 +57,7 @@ def seen(server: NameServer, zone: str, text: str, key: Key | None) -> bytes:
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "tsig"])
 @pytest.mark.parametrize("software", [Bind, Nsd, Knot, PowerDns])
 def test_odd_zones_pass(software: type[NameServer], key: Key | None, tmp_path: Path) -> None:
-    require(software.program)
+    require_server(software)
     texts = {zone: odd_zones.at(zone, LAST) for zone in odd_zones.BODIES if zone not in CANT[software]}
     tsig = "none" if key is None else "verified"
     with software(Primary(texts, key=key, rrset=1000), tmp_path) as server:
