@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[Run], list[Figure]]] = {
     "tcp-flood": tcp_flood.measure,
     "wire": criterion.wire,
     "engine": criterion.engine,
+    "guard": criterion.guard,
     "axfr": axfr.measure,
     "tunnel": tunnel.measure,
     "notify": notify.measure,

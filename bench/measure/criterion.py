@@ -1,4 +1,4 @@
-"""The wire check and the engine alone: nanoseconds a message, by criterion (`cargo bench`)."""
+"""The wire check, the engine and the guard alone: nanoseconds a message or a record, by criterion (`cargo bench`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bench.figures import Figure, Run
 
 TYPICAL = ("check_query/edns and cookie", 100.0, "a typical query")
 WHOLE = ("decide/50 rules, 100k suffixes, five limits", 450.0, "a whole policy, 1,000 clients")
+RECORD = ("guard/unsigned", 1e9 / 3e6, "a record of an AXFR, three million a second")
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "dataplane" / "Cargo.toml"
 PATIENCE = 900  # seconds; the first build may need a while
@@ -34,6 +35,15 @@ def engine(run: Run) -> list[Figure]:
         BenchError: as `wire`.
     """
     return _measure(run, "engine", "decide", "no limit, one|client limit$|five|50 rules|cookies", WHOLE)
+
+
+def guard(run: Run) -> list[Figure]:
+    """The guard: unsigned A records against its target, others for information.
+
+    Raises:
+        BenchError: as `wire`.
+    """
+    return _measure(run, "xfr", "guard", "", RECORD)
 
 
 def _measure(run: Run, crate: str, bench: str, only: str, figure: tuple[str, float, str]) -> list[Figure]:
@@ -75,7 +85,7 @@ def _measure(run: Run, crate: str, bench: str, only: str, figure: tuple[str, flo
 
 
 def estimates(directory: Path) -> dict[str, float]:
-    """What criterion has written: name of a benchmark -> median in nanoseconds.
+    """What criterion has written: name of a benchmark -> median in nanoseconds, of each element where it counts them.
 
     Raises:
         BenchError: a file is not what criterion writes.
@@ -83,8 +93,11 @@ def estimates(directory: Path) -> dict[str, float]:
     found = {}
     for path in directory.glob("**/new/estimates.json"):
         try:
-            name = json.loads((path.parent / "benchmark.json").read_text())["full_id"]
-            found[str(name)] = float(json.loads(path.read_text())["median"]["point_estimate"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            benchmark = json.loads((path.parent / "benchmark.json").read_text())
+            elements = (benchmark.get("throughput") or {}).get("Elements", 1)
+            found[str(benchmark["full_id"])] = (
+                float(json.loads(path.read_text())["median"]["point_estimate"]) / elements
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
             raise BenchError(f"not a result of criterion: {path.parent.name}: {error}") from error
     return found

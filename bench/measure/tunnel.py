@@ -1,6 +1,7 @@
 """What the way through a tunnel costs, and what it does when much goes on or when it breaks.
 
-    relay      one large transfer through forwarder, tunnel and exit, with the guard, beside sslocal and ssserver
+    relay      one large transfer through forwarder, tunnel and exit, with the guard, beside sslocal and ssserver: of
+               small records, and of a signed zone; and without the guard, through sslocal and our exit
     latency    SOA over UDP through the tunnel, beside direct
     parallel   200 transfers of 10,080 records each, SOA checks meanwhile
     dead       an exit is stopped (its kernel still takes connections): the first answer through the next tunnel
@@ -28,7 +29,7 @@ import uvloop
 from bench import bulk, checks
 from bench.errors import BenchError
 from bench.figures import Figure, Run, compared, middle, take_turns
-from bench.peers.shadowsocks import rust
+from bench.peers.shadowsocks import client, rust
 from bench.peers.zonegate import Zonegate, exit_role, new_endpoint, new_key, tunnels_role
 from bench.processes import children
 from gateway.lab.servers.process import ChildError, ChildProcess
@@ -51,6 +52,7 @@ class Ring:
     entry: Endpoint
     primary: Endpoint
     exits: tuple[int, ...]  # process IDs of their supervisors
+    end: tuple[Endpoint, str]  # the first exit, and its key
 
 
 def measure(run: Run) -> list[Figure]:
@@ -60,37 +62,46 @@ def measure(run: Run) -> list[Figure]:
         BenchError: a program is missing or failed, or an answer did not come.
     """
     directory = run.directory / "tunnel"
-    with _ring(directory) as ring, rust(directory, ring.primary) as theirs:
-        figures = [*_relay(run, ring.entry, theirs), _latency(run, ring)]
+    with (
+        _ring(directory) as ring,
+        rust(directory, ring.primary) as theirs,
+        client(directory / "client", *ring.end, ring.primary) as mixed,
+    ):
+        figures = [
+            *_relay(run, "with the guard, A records", ("zonegate", ring.entry), theirs),
+            *_relay(run, "with the guard, a signed zone", ("zonegate", ring.entry), theirs, signed=True),
+            *_relay(run, "without the guard: the exit", ("sslocal and zonegate's exit", mixed), theirs),
+            _latency(run, ring),
+        ]
         figures += _parallel(run, ring)
     for transport, target in (("tcp", NOTICED_TCP), ("udp", NOTICED_UDP)):
         figures.append(_dead(run, directory / transport, transport, target))
     return figures
 
 
-def _relay(run: Run, ours: Endpoint, theirs: Endpoint) -> Iterator[Figure]:
+def _relay(
+    run: Run, what: str, ours: tuple[str, Endpoint], theirs: Endpoint, *, signed: bool = False
+) -> Iterator[Figure]:
+    name, entry = ours
+    size = bulk.size(LARGE, signed=signed) / 1e6
     sides: dict[str, Callable[[], float]] = {
-        "zonegate": partial(_drain, ours, LARGE),
-        "shadowsocks-rust": partial(_drain, theirs, LARGE),
+        name: partial(_drain, entry, LARGE, signed=signed),
+        "shadowsocks-rust": partial(_drain, theirs, LARGE, signed=signed),
     }
-    taken = take_turns(run, sides, lambda seconds: f"{_rate(seconds):.0f} MB/s")
+    taken = take_turns(run, sides, lambda seconds: f"{what}: {size / seconds:.0f} MB/s")
     yield compared(
-        f"a stream of {bulk.size(LARGE) / 1e6:.0f} MB with the guard",
-        ("zonegate", taken["zonegate"]),
+        f"a stream of {size:.0f} MB {what}",
+        (name, taken[name]),
         ("shadowsocks-rust", taken["shadowsocks-rust"]),
         "s",
         SLOWEST,
     )
 
 
-def _rate(seconds: float) -> float:
-    return bulk.size(LARGE) / 1e6 / seconds
-
-
-def _drain(entry: Endpoint, blocks: int) -> float:
+def _drain(entry: Endpoint, blocks: int, *, signed: bool = False) -> float:
     """Seconds that one transfer takes, read as fast as it comes."""
-    asked = bulk.query(blocks, bulk.AXFR, 4711)
-    left = bulk.size(blocks)
+    asked = bulk.query(blocks, bulk.AXFR, 4711, signed=signed)
+    left = bulk.size(blocks, signed=signed)
     buffer = bytearray(1 << 20)
     begin = time.monotonic()
     with socket.create_connection(entry.sockaddr, timeout=PATIENCE) as connection:
@@ -233,4 +244,4 @@ def _ring(directory: Path) -> Iterator[Ring]:
             stack.enter_context(Zonegate(directory / "forwarder", roles))
         except ChildError as error:
             raise BenchError(str(error)) from error
-        yield Ring(entry, primary, tuple(each.process.pid for each in exits))
+        yield Ring(entry, primary, tuple(each.process.pid for each in exits), (ends[0], keys[0]))

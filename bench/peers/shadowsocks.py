@@ -46,6 +46,21 @@ def rust(directory: Path, primary: Endpoint) -> Iterator[Endpoint]:
 
 
 @contextmanager
+def client(directory: Path, far_end: Endpoint, key: str, primary: Endpoint) -> Iterator[Endpoint]:
+    """sslocal alone, towards the exit of another; yields the address that leads to `primary`.
+
+    Raises:
+        BenchError: it is not installed.
+    """
+    entry = new_endpoint()
+    common = ["-s", str(far_end), "-m", METHOD, "-k", key]
+    with _running(
+        directory, [program("sslocal"), *common, "--protocol", "tunnel", "-b", str(entry), "-f", str(primary)]
+    ):
+        yield entry
+
+
+@contextmanager
 def _running(directory: Path, *commands: list[str]) -> Iterator[None]:
     with ExitStack() as stack:
         for command in commands:

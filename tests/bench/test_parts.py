@@ -71,6 +71,8 @@ def test_estimates_of_criterion_are_read(tmp_path: Path) -> None:
     (new / "benchmark.json").write_text(json.dumps({"full_id": TYPICAL[0]}))
     (new / "estimates.json").write_text(json.dumps({"median": {"point_estimate": 41.5}}))
     assert estimates(tmp_path) == {TYPICAL[0]: 41.5}
+    (new / "benchmark.json").write_text(json.dumps({"full_id": TYPICAL[0], "throughput": {"Elements": 10}}))
+    assert estimates(tmp_path) == {TYPICAL[0]: 4.15}
     (new / "estimates.json").write_text("{}")
     with pytest.raises(BenchError, match="not a result of criterion"):
         estimates(tmp_path)
