@@ -94,7 +94,8 @@ class Socks5Tunnel:
         """
         if isinstance(bound, NamedTarget):
             raise ProtocolError("the SOCKS server names its relay by a host name, not by an address", "bad-address")
-        named = Endpoint.of(bound.sockaddr)  # "::ffff:192.0.2.1" leads where 192.0.2.1 leads
+        # "::ffff:192.0.2.1" leads where 192.0.2.1 leads, whoever writes it so.
+        named, target = Endpoint.of(bound.sockaddr), Endpoint.of(target.sockaddr)
         relay = Endpoint(peer.address if named.address.is_unspecified else named.address, named.port)
         if relay == target or relay.address == target.address != peer.address:
             raise ProtocolError("the SOCKS server names the primary itself as its relay", "bad-address")

@@ -215,8 +215,9 @@ async def test_a_relay_named_by_a_host_name_is_refused() -> None:
 async def test_a_relay_that_is_the_primary_itself_is_refused(bound: str) -> None:
     """Else our datagrams would go to the primary without a tunnel."""
     async with socks_server(b"\5\0", b"\5\0\0" + encode_address(Endpoint.parse(bound))) as (place, _):
-        with pytest.raises(ProtocolError, match="the primary itself"):
-            await tunnel_to(place).open_datagrams(TARGET)
+        for target in (TARGET, Endpoint.parse(f"[::ffff:{TARGET.address}]:{TARGET.port}")):
+            with pytest.raises(ProtocolError, match="the primary itself"):
+                await tunnel_to(place).open_datagrams(target)
 
 
 async def test_through_a_forwarder_with_user_and_password() -> None:
