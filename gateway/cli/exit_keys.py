@@ -128,6 +128,11 @@ def _make(method: str, host: str | None, names: tuple[str, ...], identity_key: s
     able = supports_identity(find_method(method))
     if not able and (len(names) > 1 or identity_key is not None):
         raise click.UsageError(f"{method} can't tell users apart (SIP023): take one of 2022-blake3-aes-*, or one user")
+    if identity_key is not None:
+        try:
+            find_method(method).key_from_text(identity_key)
+        except ValueError as error:
+            raise click.UsageError(f"--key-file: {error}") from None
     key = None if names and not able else identity_key or _fresh(method)
     users = []
     for name in names:

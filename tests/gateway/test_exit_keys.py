@@ -144,10 +144,11 @@ def test_wrong_use_is_said(arguments: tuple[str, ...], says: str) -> None:
 
 def test_a_key_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "exit.key").write_text("not base64")
-    result = keys("--user", "a", "--host", HOST, "--key-file", tmp_path / "exit.key")
-    assert result.exit_code == 2
-    assert "must be base64" in result.output
-    assert "not base64" not in result.output
+    for where in (("--host", HOST), ()):
+        result = keys("--user", "a", *where, "--key-file", tmp_path / "exit.key")
+        assert result.exit_code == 2
+        assert "must be base64" in result.output
+        assert "not base64" not in result.output
     assert keys("--user", "a", "--key-file", tmp_path / "none").exit_code == 1
 
 
