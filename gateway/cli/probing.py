@@ -169,10 +169,13 @@ async def run(made: Iterable[Task], limit: float) -> AsyncIterator[Probed]:
 async def ask_exits(tunnels: Iterable[tuple[TunnelSettings, Tunnel]]) -> tuple[ExitAddressStatus, ...]:
     """From where each tunnel is seen, where a server that says so is configured."""
 
+    gate = asyncio.Semaphore(AT_ONCE)
+
     async def one(settings: TunnelSettings, tunnel: Tunnel) -> ExitAddressStatus:
         check = Check(settings, tunnel)
         try:
-            check.seen = await ask_whoami(settings, tunnel)
+            async with gate:
+                check.seen = await ask_whoami(settings, tunnel)
         except ProxyError as error:
             check.error = str(error)
         return check.status()

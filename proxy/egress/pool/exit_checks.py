@@ -6,6 +6,7 @@ Primaries let exits in by address. An exit that moved is found here, and not by 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from proxy.errors import ProxyError
 from proxy.settings import Tunnel as TunnelSettings
 from proxy.values import Emit, IPAddress
 
+AT_ONCE = 16  # questions in flight: one server may be asked about hundreds of tunnels
+SPREAD = 0.1  # of a pause, at random, so that they do not all fall due together
 PATIENCE = 10.0  # seconds for an answer
 AGAIN = 60.0  # seconds after none; the interval of the settings where that is shorter
 
@@ -79,6 +82,7 @@ class ExitChecks:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._checks: dict[str, Check] = {}
+        self._gate = asyncio.Semaphore(AT_ONCE)
 
     def configure(self, tunnels: Iterable[tuple[TunnelSettings, Tunnel]]) -> None:
         """Check these from now on; what is known of those that stay is kept."""
@@ -108,8 +112,10 @@ class ExitChecks:
 
     async def _run(self, check: Check, interval: float) -> None:
         while True:
-            await self._check(check)
-            await asyncio.sleep(interval if check.error is None else min(AGAIN, interval))
+            async with self._gate:
+                await self._check(check)
+            pause = interval if check.error is None else min(AGAIN, interval)
+            await asyncio.sleep(pause * random.uniform(1 - SPREAD, 1))  # noqa: S311 - nothing to guess
 
     async def _check(self, check: Check) -> None:
         before, was = check.seen, check.state

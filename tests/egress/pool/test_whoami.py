@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.egress.pool.exit_checks import AT_ONCE
 from proxy.egress.pool.whoami import MOST, read_whoami, whoami_query
 from proxy.egress.service import EgressService
 from proxy.errors import PrimaryError
@@ -137,3 +138,18 @@ async def test_without_the_setting_nothing_is_asked() -> None:
     only = EgressSettings(tunnels=(Tunnel(name="fra", url=Secret("direct://")),))
     async with running(only) as service:
         assert state(service) == ("off", ())
+
+
+async def test_of_many_tunnels_only_some_are_asked_about_at_a_time() -> None:
+    async with ScriptedPrimary(lambda query: []) as server:
+        whoami = Whoami(address=server.endpoint, name="whoami.example")
+        names = [f"t{number}" for number in range(3 * AT_ONCE)]
+        tunnels = tuple(Tunnel(name=name, url=Secret("direct://"), whoami=whoami) for name in names)
+        async with running(EgressSettings(tunnels=tunnels)) as service:
+            await auntil(lambda: len(server.asked_tcp) == AT_ONCE)
+            assert len(server.connections) == AT_ONCE
+            server.script = lambda query: [answer(query, "A 203.0.113.7")]
+            for each in tuple(server.connections):
+                each.abort()
+            await auntil(lambda: len(server.asked_tcp) == len(names))
+            await auntil(lambda: {each.state for each in service.status().exit_addresses} == {"failed", "learned"})
