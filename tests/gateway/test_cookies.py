@@ -53,8 +53,8 @@ class CookieKnot(Knot):
 
     def configuration(self) -> str:
         module = f'mod-cookies:\n  - id: all\n    secret: "0x{KEY}"\n    badcookie-slip: 1\n'
-        template = "  - id: default\n    global-module: mod-cookies/all"
-        return module + super().configuration().replace("  - id: default", template, 1)
+        template = "template:\n  - id: default\n    global-module: mod-cookies/all\n"
+        return module + super().configuration().replace("template:\n", template, 1)
 
 
 def configuration(port: int, backend: Endpoint, cookies: str) -> str:

@@ -112,7 +112,7 @@ class ProxiedKnot(Knot):
         text = text.replace("    automatic-acl: off\n", "    automatic-acl: off\n    proxy-allowlist: 127.0.0.1\n")
         rule = f"mod-queryacl:\n  - id: friends\n    address: [127.0.0.1, {FRIEND}]\n"
         return text.replace("template:\n", rule + "template:\n").replace(
-            "    acl: transfers\n", "    acl: transfers\n    module: mod-queryacl/friends\n"
+            "    acl: transfers-0\n", "    acl: transfers-0\n    module: mod-queryacl/friends\n"
         )
 
 
