@@ -722,13 +722,15 @@ class GuardLimits:
         names: int = ...,
         held: int = ...,
         allow_older: bool = ...,
+        allow_out_of_zone: bool = ...,
     ) -> GuardLimits:
         """`size`, bytes of all messages with their length prefixes (4 GiB), `records` and `messages` (100 million),
         records of one owner and type (`rrset`, 5461); `seconds` from the query to the end of its answer (7200) and
         without a byte (`idle`, 60); the connection must bring `rate_bytes` (10240) in `rate_seconds` (300) while
         anything is due. `names`: bytes of owner names to keep for the verdict (0: none). `held`: bytes of an IXFR with
         several sequences that wait for its end (16 MiB). `allow_older`: the answer to an IXFR may lead to a serial that
-        is older than the query's (RFC 1982); else it may not.
+        is older than the query's (RFC 1982); else it may not. `allow_out_of_zone`: a transfer may have records outside
+        the zone, which are not counted as its own; else it may not.
 
         Raises:
             KeyError: no such limit.

@@ -37,6 +37,9 @@ class Limits(Settings, frozen=True, kw_only=True):
     allow_older: Annotated[
         bool, Meta(description="whether the answer to an IXFR may lead to an older serial than the node's")
     ] = False
+    allow_out_of_zone: Annotated[
+        bool, Meta(description="whether a transfer may have records outside the zone, as some old servers send them")
+    ] = False
 
 
 class Primary(Settings, frozen=True, kw_only=True):

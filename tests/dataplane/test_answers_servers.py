@@ -144,3 +144,21 @@ def test_a_wrong_secret_and_a_refusal_are_told_apart(tmp_path: Path) -> None:
         assert ours.reason == "tsig-mac"
         _, unknown = judged(server, asked("AXFR", key), None)
         assert (unknown.reason, unknown.tsig) == ("accepted", "unverified")
+
+
+def test_a_mac_that_is_cut_as_bind_cuts_it_holds(tmp_path: Path) -> None:
+    """RFC 8945 section 5.2.2.1; and the key's name is written in other letters than it is known by."""
+    require(Bind.program)
+    key = Key.generate("guard-key", "hmac-sha256-128")
+    whole = Key(key.name, key.secret)
+    with Bind(Primary({NAME: PLAIN.text(1, "x")}, key=key), tmp_path) as server:
+        query = asked("AXFR", Key("Guard-KEY", key.secret))
+        fixed, mac, rest = query[: -6 - 32 - 2], query[-6 - 32 : -6], query[-6:]
+        at = len(query) - 61 - 2  # RDLENGTH
+        cut = fixed[:at] + (61 - 16).to_bytes(2) + fixed[at + 2 :] + (16).to_bytes(2) + mac[:16] + rest
+        _, verdict = judged(server, cut, whole)
+        assert (verdict.reason, verdict.kind, verdict.tsig) == ("accepted", "axfr", "verified")
+        _, short = judged(
+            server, fixed[:at] + (61 - 24).to_bytes(2) + fixed[at + 2 :] + (8).to_bytes(2) + mac[:8] + rest, whole
+        )
+        assert (short.kind, short.rcode) == ("error", 1)

@@ -107,6 +107,7 @@ def guard_limits(limits: Limits, *, names: int = 0) -> GuardLimits:
         names=names,
         held=limits.held,
         allow_older=limits.allow_older,
+        allow_out_of_zone=limits.allow_out_of_zone,
     )
 
 

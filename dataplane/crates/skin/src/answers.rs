@@ -36,6 +36,7 @@ impl GuardLimits {
                 "names" => inner.names = value.extract()?,
                 "held" => inner.held = value.extract()?,
                 "allow_older" => inner.allow_older = value.extract()?,
+                "allow_out_of_zone" => inner.allow_out_of_zone = value.extract()?,
                 _ => return Err(PyKeyError::new_err(format!("{name} is no limit"))),
             }
         }

@@ -23,6 +23,8 @@ pub struct Limits {
     pub held: usize,
     /// Whether the answer to an IXFR may lead to a serial that is not newer than the query's.
     pub allow_older: bool,
+    /// Whether a transfer may have records outside the zone, which are not counted as its own.
+    pub allow_out_of_zone: bool,
 }
 
 impl Default for Limits {
@@ -39,6 +41,7 @@ impl Default for Limits {
             names: 0,
             held: 16 << 20,
             allow_older: false,
+            allow_out_of_zone: false,
         }
     }
 }

@@ -80,7 +80,10 @@ pub struct Transfer {
     class: u16,
     /// The number of the last end of owners, and whether it is in the zone, and with it all that ends so.
     end: (u64, bool),
+    /// Whether the last owner is outside the zone.
+    foreign: bool,
     allow_older: bool,
+    allow_out_of_zone: bool,
     /// An IXFR has brought a whole sequence, and more follow: BIND commits what it has.
     pub commits_early: bool,
     pub tally: Tally,
@@ -102,7 +105,9 @@ impl Transfer {
             zone: query.zone.clone(),
             class: query.class,
             end: (0, false),
+            foreign: false,
             allow_older: limits.allow_older,
+            allow_out_of_zone: limits.allow_out_of_zone,
             commits_early: false,
             tally: Tally::new(limits),
         }
@@ -128,7 +133,10 @@ impl Transfer {
         if record.class != self.class {
             return Err(about(Reason::Class, record, &format!("is of class {}", record.class)));
         }
-        if !record.same_owner && !self.has(record) {
+        if !record.same_owner {
+            self.foreign = !self.has(record);
+        }
+        if self.foreign && !self.allow_out_of_zone {
             return Err(about(Reason::OutOfZone, record, &format!("is not in {}", crate::name::text(&self.zone))));
         }
         if record.rtype == SOA {
@@ -137,15 +145,16 @@ impl Transfer {
         if is_meta(record.rtype) {
             return Err(about(Reason::MetaType, record, "can't be in a zone"));
         }
+        if self.stage == Stage::Second {
+            self.becomes_full()?;
+        }
         match self.stage {
-            Stage::Full | Stage::Adding(_) => self.tally.add(record),
+            // Nodes drop it, so it is none of the zone's; what kind of answer this is it tells them all the same.
+            Stage::Second | Stage::Full | Stage::Adding(_) | Stage::Deleting(_) if self.foreign => Ok(()),
+            Stage::Second | Stage::Full | Stage::Adding(_) => self.tally.add(record),
             Stage::Deleting(_) => {
                 self.tally.remove(record);
                 Ok(())
-            }
-            Stage::Second => {
-                self.becomes_full()?;
-                self.tally.add(record)
             }
             Stage::First => Err(about(Reason::NoSoa, record, "comes first, not the zone's SOA")),
             Stage::Done => Err(about(Reason::AfterEnd, record, "comes behind the closing SOA")),

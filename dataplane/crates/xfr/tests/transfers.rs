@@ -129,6 +129,26 @@ fn an_older_zone_passes_where_primaries_may_be_behind() {
 }
 
 #[test]
+fn records_outside_the_zone_pass_where_they_may_and_are_none_of_it() {
+    let foreign = || record(&name("ns.test"), 1, &[192, 0, 2, 1]);
+    let judged = |records: &[Vec<u8>]| {
+        let limits = Limits { allow_out_of_zone: true, names: 1000, ..Limits::default() };
+        let mut answers = Answers::new(Arc::new(limits), Arc::default());
+        answers.expect(&query(IXFR, 5), NOW).expect("a query");
+        verdict(answers.feed(&framed(&common::answers(IXFR, records, records.len())), NOW))
+    };
+    let with = judged(&[soa(7), foreign(), a("a", 1), foreign(), foreign(), a("b", 2), soa(7)]);
+    let without = judged(&[soa(7), a("a", 1), a("b", 2), soa(7)]);
+    assert_eq!((with.reason, with.kind, with.records), (Reason::Accepted, Kind::AxfrStyle, 7));
+    assert_eq!((with.plus, with.counts, with.names), (without.plus, without.counts, without.names));
+    let changes = judged(&[soa(7), soa(5), foreign(), a("a", 1), soa(7), foreign(), soa(7)]);
+    assert_eq!((changes.reason, changes.added, changes.removed), (Reason::Accepted, 1, 2));
+    assert_eq!(judged(&[foreign(), soa(7), soa(7)]).reason, Reason::NoSoa);
+    let other = record(&name("test"), SOA, &soa(7)[ZONE.len() + 10..]);
+    assert_eq!(judged(&[soa(7), a("a", 1), other, soa(7)]).reason, Reason::SoaOwner, "Knot DNS would end there");
+}
+
+#[test]
 fn a_datagram_is_whole_or_says_use_tcp() {
     assert_eq!(ixfr_datagram(&differences()).kind, Kind::Ixfr);
     assert_eq!(ixfr_datagram(&[soa(5)]).kind, Kind::UpToDate);
