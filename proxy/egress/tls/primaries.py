@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +48,7 @@ class UnusableTls:
 
 @dataclass(frozen=True, slots=True)
 class LoadedTls:
-    """A client, when our own certificate expires, and what all was made of; None for what nobody can compare."""
+    """A client, when our own certificate expires, and what all was made of; None where that could not be used."""
 
     client: TlsOpener
     expires: float | None
@@ -65,8 +67,8 @@ def load_tls(
     if settings is None:
         return None
     try:
-        made_of = None if _trusts_system(settings) else (settings, _digests(settings, base))
-        if known is not None and made_of is not None and known.made_of == made_of:
+        made_of = settings, _digests(settings, base)
+        if known is not None and known.made_of == made_of:
             return known
         identity = _identity(settings, base)
         client = TlsClient(
@@ -94,9 +96,28 @@ def _context(settings: PrimaryTls, base: Path, identity: Identity | None) -> ssl
     by_name = settings.ca is not None or not settings.pins
     if by_name and settings.server_name is None:
         raise CertError(None, "no server_name", "name whom the certificate must be for, or pins alone")
+    if identity is None and _trusts_system(settings):
+        return _system_context(_system_stamp())
     named = settings.ca is not None and settings.ca != SYSTEM
     authorities = load_authorities(base / str(settings.ca)) if named else None
     return client_context(authorities=authorities, by_name=by_name, identity=identity, alpn=ALPN)
+
+
+@functools.lru_cache(maxsize=1)
+def _system_context(_stamp: str) -> ssl.SSLContext:
+    """One for all primaries: to read all authorities of a system takes some 40 ms. Sessions are kept by each client."""
+    return client_context(alpn=ALPN)
+
+
+def _system_stamp() -> str:
+    """Tells one state of the authorities of the system from another, without reading them."""
+    places = ssl.get_default_verify_paths()
+    found = []
+    for place in (places.cafile, places.capath):
+        if os.path.exists(place or ""):  # noqa: PTH110 - as OpenSSL writes it; None where there is none
+            status = os.stat(place)  # noqa: PTH116 - as above
+            found.append(f"{place} {status.st_ino} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(found)
 
 
 def _wanted(name: str, settings: PrimaryTls) -> Wanted:
@@ -114,5 +135,6 @@ def _trusts_system(settings: PrimaryTls) -> bool:
 
 def _digests(settings: PrimaryTls, base: Path) -> tuple[str, ...]:
     """SHA-256 of each file named. A digest of a key file says nothing of the key, and goes nowhere."""
-    named = [name for name in (settings.ca, settings.certificate, settings.key) if name is not None]
-    return tuple(hashlib.sha256(read_pem(base / name)).hexdigest() for name in named)
+    named = [name for name in (settings.ca, settings.certificate, settings.key) if name not in {None, SYSTEM}]
+    digests = tuple(hashlib.sha256(read_pem(base / str(name))).hexdigest() for name in named)
+    return (*digests, _system_stamp()) if _trusts_system(settings) else digests
