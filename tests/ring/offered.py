@@ -62,7 +62,8 @@ def whole(version: int) -> dns.zone.Zone:
     """A version as a node should hold it."""
     zone = dns.zone.Zone(ZONE, relativize=False)
     for rrset in (soa_record(version), *records(version)):
-        zone.find_rdataset(rrset.name, rrset.rdtype, create=True).update(rrset)
+        found = zone.find_rdataset(rrset.name, rrset.rdtype, create=True)
+        found.update(rrset)  # type: ignore[no-untyped-call]  # dnspython has no types there
     return zone
 
 
