@@ -17,7 +17,7 @@ pub struct Limits {
     /// Bytes that the connection must bring within `rate_seconds`; BIND's min-transfer-rate-in has the same numbers.
     pub rate_bytes: u64,
     pub rate_seconds: f64,
-    /// Bytes of owner names that are kept for the verdict; 0: none.
+    /// Bytes of owner names that are kept for the verdict, with what finds them again; 0: none.
     pub names: usize,
     /// Bytes of an IXFR with several sequences that wait for its end.
     pub held: usize,

@@ -11,6 +11,8 @@ use crate::walk::Record;
 
 /// Types below it are counted in an array.
 const COMMON: usize = 256;
+/// Bytes that a name costs besides its own.
+const SEEN: usize = 16;
 
 /// The sums over the records of one answer.
 pub struct Tally {
@@ -161,7 +163,7 @@ impl Names {
         if !self.seen.insert(hasher.finish()) {
             return;
         }
-        if self.bytes.len() + name.len() > self.limit {
+        if self.bytes.len() + name.len() + self.seen.len() * SEEN > self.limit {
             self.overflowed = true;
             (self.seen, self.bytes) = (HashSet::new(), Vec::new());
             return;

@@ -253,6 +253,18 @@ fn counts_names_and_digests_are_those_of_the_differences() {
 }
 
 #[test]
+fn names_are_kept_up_to_a_limit_that_counts_what_finds_them_again() {
+    let whole = [ZONE.to_vec(), name("a.example"), name("b.example")].concat();
+    for (limit, names) in [(whole.len() + 2 * 16 + 16, Some(whole.clone())), (whole.len() + 16, None)] {
+        let mut answers = Answers::new(Arc::new(Limits { names: limit, ..Limits::default() }), Arc::default());
+        answers.expect(&query(AXFR, 0), NOW).expect("a query");
+        let records = [soa(7), a("a", 1), a("b", 2), soa(7)];
+        let verdict = verdict(answers.feed(&framed(&common::answers(AXFR, &records, 4)), NOW));
+        assert_eq!((verdict.reason, verdict.names), (Reason::Accepted, names));
+    }
+}
+
+#[test]
 fn an_axfr_style_answer_counts_as_the_axfr_does() {
     let records = [soa(7), a("a", 1), a("b", 2), soa(7)];
     let mut answers = guard();
