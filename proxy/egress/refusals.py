@@ -32,6 +32,14 @@ class Refusals:
         What has events of its own, such as tunnels that fail, is counted only.
         """
         counters.refused[reason] += 1
+        self.tell(reason, node, question)
+
+    def of_door(self) -> Refusals:
+        """For what comes to the same address, a door's, and is for none of its primaries."""
+        return Refusals(self._fields["forwarder"], "-", self._sparse)
+
+    def tell(self, reason: str, node: IPAddress | None, question: Question | None = None) -> None:
+        """As `count`, of what is counted elsewhere."""
         if reason in REFUSALS:
             fields = {**self._fields, "node": str(node), **_asked(question)}
             self._sparse(

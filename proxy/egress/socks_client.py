@@ -46,6 +46,9 @@ class Host(Protocol):
     def admit(self, client: SocksClient, address: IPAddress) -> bool:
         """Whether this connection is taken in; where not, it is closed at once."""
 
+    def refuse(self, reason: str, node: IPAddress | None) -> None:
+        """Count and tell that a connection, or what it asked for, is refused."""
+
     def left(self, client: SocksClient) -> None:
         """It is over, or has become a connection of a forwarder."""
 
@@ -109,16 +112,20 @@ class SocksClient(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def _node(self) -> IPAddress | None:
+        return None if self._peer is None else self._peer.address
+
     def _answer(self, answer: Answer) -> None:
         if not usable(self._transport):
             return
         self._transport.write(answer.data)
         if answer.refusal is not None:
-            self._host.refused[answer.refusal] += 1
+            self._host.refuse(answer.refusal, self._node)
             self._transport.close()
 
     def _give_up(self, reason: str) -> None:
-        self._host.refused[reason] += 1
+        self._host.refuse(reason, self._node)
         self.abort()
 
     def _end_handshake(self) -> None:

@@ -38,6 +38,12 @@ class SocksPlan:
     users: Users
     ways: Mapping[Endpoint, ForwarderPlan]
 
+    def tell(self, reason: str, node: IPAddress | None) -> None:
+        """Tell of what was refused before it was for one of the primaries."""
+        for way in self.ways.values():  # all tell through one sink
+            way.refusals.of_door().tell(reason, node)
+            return
+
 
 def compile_socks_door(
     door: SocksDoor, settings: EgressSettings, compile_way: Callable[[ForwarderSettings], ForwarderPlan]
@@ -106,13 +112,18 @@ class SocksServer:
         settings = self.plan.settings
         taken = len(self._clients) + sum(way.status().connections_open for way in self._all())
         if not any(address in network for network in settings.allow):
-            self.refused["address"] += 1
+            self.refuse("address", address)
         elif taken >= settings.connections:
-            self.refused["too-many-connections"] += 1
+            self.refuse("too-many-connections", address)
         else:
             self._clients.add(client)
             return True
         return False
+
+    def refuse(self, reason: str, node: IPAddress | None) -> None:
+        """A connection, or what a client asks for; counted and told."""
+        self.refused[reason] += 1
+        self.plan.tell(reason, node)
 
     def left(self, client: SocksClient) -> None:
         """It is over, or has become a connection of a forwarder."""

@@ -21,6 +21,7 @@ from proxy.protocol.socks5_datagrams import unwrap_datagram, wrap_datagram
 from proxy.settings import EgressSettings, Primary, SocksDoor, SocksUser
 from proxy.values import Endpoint, Network, Secret
 from tests.egress.ring import (
+    Events,
     connection,
     exit_settings,
     fresh_endpoint,
@@ -80,7 +81,8 @@ async def test_our_own_tunnel_as_the_client_over_an_exit() -> None:
         settings = door_settings(primary.endpoint, users=USER)
         settings = msgspec.structs.replace(settings, tunnels=(tunnel("t", ss_url(METHOD, key, exit_.listen)),))
         place = settings.socks_doors[0].listen
-        async with running(EgressSettings(exit=exit_)), running(settings) as service:
+        events = Events()
+        async with running(EgressSettings(exit=exit_)), running(settings, events) as service:
             client = make_tunnel(tunnel("c", f"socks5://node:s3cret%3A@{place}"))
             user = Catcher()
             stream = await client.open_stream(primary.endpoint, user, frame(SOA))
@@ -100,6 +102,9 @@ async def test_our_own_tunnel_as_the_client_over_an_exit() -> None:
             with pytest.raises(ProxyError, match="user and password"):
                 await wrong.open_stream(primary.endpoint, Catcher())
             assert refused(service) == {"authentication": 1}
+            (told,) = events.named("transfer.refused")
+            assert (told["reason"], told["node"], told["primary"]) == ("authentication", "127.0.0.1", "-")
+            assert "s3cret" not in str(told)
             await auntil(lambda: service.status().forwarders[-1].connections_open == 0)
 
 

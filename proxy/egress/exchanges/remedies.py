@@ -5,6 +5,10 @@ from __future__ import annotations
 from dns.rcode import Rcode
 
 REFUSALS = {
+    "authentication": "no or a wrong password: compare it with `users` of this door",
+    "no-method": "the client offers no way to log in that this door takes: with `users` it must send a password",
+    "target": "not the `address` of a primary of this door: name that, with its port, or add the primary",
+    "target-by-name": "nobody looks up names here: let the client send the primary's address",
     "address": "not in `allow` of this forwarder: add the node's address, or find out who asks",
     "too-many-connections": "`connections` of this forwarder are in use: raise it, or see why nodes keep so many open",
     "too-many-queries": "`queries` of this forwarder wait already: raise it, or see why the primary is slow",
