@@ -31,7 +31,7 @@ from proxy.settings import EgressSettings
 from tests.egress.ring import Events, exit_settings, forwarder_settings, fresh_key, running, ss_url, tunnel
 from tests.egress.scripted_primary import ScriptedPrimary
 from tests.support.peers import auntil
-from tests.support.zones import serial, settled
+from tests.support.zones import parsed, serial, settled
 
 ZONE = "offered.example"
 METHOD = "2022-blake3-aes-128-gcm"
@@ -60,11 +60,7 @@ def records(version: int) -> list[dns.rrset.RRset]:
 
 def whole(version: int) -> dns.zone.Zone:
     """A version as a node should hold it."""
-    zone = dns.zone.Zone(ZONE, relativize=False)
-    for rrset in (soa_record(version), *records(version)):
-        found = zone.find_rdataset(rrset.name, rrset.rdtype, create=True)
-        found.update(rrset)  # type: ignore[no-untyped-call]  # dnspython has no types there
-    return zone
+    return parsed("\n".join(rrset.to_text() for rrset in (soa_record(version), *records(version))), ZONE)
 
 
 def messages(query: bytes, rows: list[dns.rrset.RRset], per_message: int = 5) -> list[bytes]:
