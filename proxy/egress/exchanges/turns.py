@@ -1,8 +1,8 @@
 """Fair turns of the loop for what is heavy: the answers of transfers on their way through the guard.
 
 One read may bring 256 KiB, ten thousand records. With two hundred transfers, each turn of the loop would then belong
-to them for half a second, and an SOA check would wait for it. So a read is put aside, and every turn of the loop takes
-a slice of one connection after the other, up to a budget; then sockets and timers have their turn.
+to them for a quarter of a second, and an SOA check would wait for it. So a read is put aside, and every turn of the
+loop takes a slice of one connection after the other, up to a budget; then sockets and timers have their turn.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-BUDGET = 128 << 10  # bytes a turn: 2 ms of the guard
+BUDGET = 128 << 10  # bytes a turn: half a millisecond of the guard, with the smallest records
 SLICE = 64 << 10  # bytes of one connection
 
 
