@@ -210,7 +210,7 @@ class Transfer:
             self._fetcher = ListFetcher(
                 folder=Path(self._plan.folder),
                 base=Path(self._plan.base),
-                tunnel=self._service.tunnel,
+                ways=self._service.ways,
                 primary=self._service.primary,
                 emit=self._emit,
             )

@@ -148,6 +148,20 @@ class EgressService:
         """
         return self._tunnels[name].tunnel
 
+    def ways(self, name: str) -> tuple[Tunnel, ...]:
+        """What a name among the tunnels of a primary stands for: a tunnel, or those of a server list in its order.
+
+        Raises:
+            KeyError: there is neither.
+        """
+        if name in self._tunnels:
+            return (self._tunnels[name].tunnel,)
+        if all(each.name != name for each in self._settings.tunnel_lists):
+            raise KeyError(name)
+        labels = self._listed.get(name, Listed()).servers
+        found = (self._tunnels.get(f"{name}/{label}") for label in labels)
+        return tuple(made.tunnel for made in found if made is not None)
+
     def primary(self, name: str) -> PrimaryServer:
         """The primary of that name.
 

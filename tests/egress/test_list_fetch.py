@@ -113,7 +113,7 @@ def web_list(place: Endpoint, **more: object) -> FilterList:
 
 
 def fetcher(folder: Path, service: EgressService, events: Events) -> ListFetcher:
-    return ListFetcher(folder=folder, base=folder, tunnel=service.tunnel, primary=service.primary, emit=events)
+    return ListFetcher(folder=folder, base=folder, ways=service.ways, primary=service.primary, emit=events)
 
 
 async def test_a_list_is_fetched_over_https_through_the_exit_and_only_when_it_changed(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ async def test_an_error_that_nobody_foresaw_is_a_failure_and_it_is_tried_again(t
         raise KeyError(name)
 
     events = Events()
-    one = ListFetcher(folder=tmp_path, base=tmp_path, tunnel=broken, primary=broken, emit=events)  # type: ignore[arg-type]  # it gives neither
+    one = ListFetcher(folder=tmp_path, base=tmp_path, ways=broken, primary=broken, emit=events)  # type: ignore[arg-type]  # it gives neither
     one.configure([web_list(fresh_endpoint())], [])
     await auntil(lambda: bool(events.named("list.failed")), what="the failure")
     assert events.named("list.failed")[0]["error"] == "KeyError: 't'"

@@ -10,7 +10,10 @@ from pathlib import Path
 from uuid import UUID
 
 import dns.message
+import pytest
 
+from filters.settings import FilterList
+from proxy.egress.fetch.lists import ListFetcher
 from proxy.egress.fetch.servers import ServerLists
 from proxy.egress.listed import Listed, expand
 from proxy.egress.service import EgressService
@@ -193,6 +196,25 @@ async def test_a_list_that_could_not_be_put_to_use_is_tried_again(tmp_path: Path
         lists.stop()
     assert taken == ["p", "p"]
     assert len(events.named("tunnel-list.failed")) == 1
+
+
+async def test_the_name_of_a_list_stands_for_its_tunnels_where_others_ask(tmp_path: Path) -> None:
+    """As for a zone of lists that comes from a primary whose way is a server list."""
+    file, key, events = tmp_path / "servers.json", fresh_key(METHOD), Events()
+    file.write_bytes(document(*(server(UUID(int=n), f"s{n}", fresh_endpoint(), key) for n in (2, 1))))
+    settings = settings_of(fresh_endpoint(), TunnelList(name="provider", file="servers.json"))
+    zone = FilterList(name="rpz", primary="primary", zone="rpz.example", format="rpz")
+    async with following(settings, tmp_path, events) as service:
+        assert [each.counters.name for each in service.ways("provider")] == ["provider/s2", "provider/s1"]
+        assert service.ways("provider/s1") == (service.tunnel("provider/s1"),)
+        with pytest.raises(KeyError):
+            service.ways("other")
+        fetcher = ListFetcher(folder=tmp_path, base=tmp_path, ways=service.ways, primary=service.primary, emit=events)
+        fetcher.configure([zone], settings.primaries)
+        await auntil(lambda: events.named("list.failed"))
+        fetcher.stop()
+    assert events.named("list.tunnel-failed")[0]["tunnel"] == "provider/s2"
+    assert "refused" in str(events.named("list.failed")[0]["error"])
 
 
 async def test_the_url_of_a_list_is_as_secret_as_the_keys_in_it(tmp_path: Path) -> None:

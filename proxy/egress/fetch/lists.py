@@ -31,20 +31,21 @@ _MOST_DOUBLINGS = 16
 
 
 class ListFetcher:
-    """Runs on the loop from `configure` to `stop`. `tunnel` and `primary` give what has a name, as it is then."""
+    """Runs on the loop from `configure` to `stop`. `ways` and `primary` give what has a name, as it is then: a name
+    among tunnels may stand for those of a server list."""
 
     def __init__(
         self,
         *,
         folder: Path,
         base: Path,
-        tunnel: Callable[[str], Tunnel],
+        ways: Callable[[str], Sequence[Tunnel]],
         primary: Callable[[str], PrimaryServer],
         emit: Emit,
     ) -> None:
         self._folder = folder
         self._base = base
-        self._tunnel = tunnel
+        self._ways = ways
         self._primary = primary
         self._emit = emit
         self._primaries: Mapping[str, Primary] = {}
@@ -88,12 +89,16 @@ class ListFetcher:
     async def _fetch(self, settings: FilterList) -> bool:
         """Through the first tunnel that leads there."""
         names = settings.tunnels if settings.url is not None else self._primaries[str(settings.primary)].tunnels
-        for name in names[:-1]:
+        tunnels = [tunnel for name in names for tunnel in self._ways(name)]
+        if not tunnels:
+            raise FetchError(f"no way to it: {', '.join(names)} holds no tunnel yet")
+        for tunnel in tunnels[:-1]:
             try:
-                return await self._through(self._tunnel(name), settings)
+                return await self._through(tunnel, settings)
             except (ProxyError, OSError) as error:
-                self._emit("list.tunnel-failed", {"list": settings.name, "tunnel": name, "error": str(error)})
-        return await self._through(self._tunnel(names[-1]), settings)
+                fields = {"list": settings.name, "tunnel": tunnel.counters.name, "error": str(error)}
+                self._emit("list.tunnel-failed", fields)
+        return await self._through(tunnels[-1], settings)
 
     async def _through(self, tunnel: Tunnel, settings: FilterList) -> bool:
         body = Body(self._folder, settings.name, settings.max_bytes)
