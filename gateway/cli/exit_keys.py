@@ -21,7 +21,7 @@ from gateway.cli.secrets import hand_over
 
 DEFAULT_PORT = 8388
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_METHODS = (
+METHODS = (
     "2022-blake3-aes-256-gcm",
     "2022-blake3-aes-128-gcm",
     "2022-blake3-chacha20-poly1305",
@@ -64,7 +64,7 @@ class _Keys:
 
 
 @click.command("keys", epilog=_EPILOG, short_help="Make keys for an exit and its users, and the URLs of the tunnels.")
-@click.option("--method", type=click.Choice(_METHODS), default=_METHODS[0], show_default=True, help="The method.")
+@click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True, help="The method.")
 @click.option("--host", help=f"Where the tunnels will find the exit, as HOST:PORT.  [default port: {DEFAULT_PORT}]")
 @click.option("--user", "names", multiple=True, help="A user's name; may be given more than once.")
 @click.option("--key-file", type=click.Path(path_type=Path), help="Use the identity key in FILE, to add users to it.")
@@ -133,15 +133,16 @@ def _make(method: str, host: str | None, names: tuple[str, ...], identity_key: s
             find_method(method).key_from_text(identity_key)
         except ValueError as error:
             raise click.UsageError(f"--key-file: {error}") from None
-    key = None if names and not able else identity_key or _fresh(method)
+    key = None if names and not able else identity_key or fresh_key(method)
     users = []
     for name in names:
-        own = _fresh(method)
+        own = fresh_key(method)
         users.append(_User(name, own, _url(method, f"{key}:{own}" if key else own, host, name)))
     return _Keys(method, host, key, tuple(users), None if names or key is None else _url(method, key, host, ""))
 
 
-def _fresh(method: str) -> str:
+def fresh_key(method: str) -> str:
+    """A random key as `exit.key` takes it for this method."""
     from proxy.protocol.methods import find_method
 
     found = find_method(method)

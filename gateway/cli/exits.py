@@ -5,24 +5,18 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from pathlib import Path
 
 import click
 import msgspec
 
 from gateway.cli.common import fail_config
-from gateway.cli.exit_keys import keys
+from gateway.cli.exit_keys import METHODS, fresh_key, keys
 from gateway.cli.secrets import hand_over
 from gateway.config import ConfigError, Loaded, Problem, load, load_tree
 from gateway.settings import GatewaySettings
 
-_KEY_SIZES = {
-    "2022-blake3-aes-128-gcm": 16,
-    "2022-blake3-aes-256-gcm": 32,
-    "2022-blake3-chacha20-poly1305": 32,
-}
+_METHODS_2022 = [name for name in METHODS if name.startswith("2022-")]
 
 _EXIT_EPILOG = """\
 \b
@@ -112,9 +106,12 @@ exit_command.add_command(keys)
 
 
 @click.command("exit-key", epilog=_KEY_EPILOG)
-@click.argument("method", type=click.Choice(list(_KEY_SIZES)), default="2022-blake3-aes-256-gcm")
+@click.argument(
+    "method",
+    type=click.Choice(_METHODS_2022),
+    default="2022-blake3-aes-256-gcm",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a new file with mode 600.")
 def exit_key(method: str, output: Path | None) -> None:
     """Make a fresh random key for an exit and its tunnels."""
-    key = base64.b64encode(secrets.token_bytes(_KEY_SIZES[method])).decode()
-    hand_over(key, output)
+    hand_over(fresh_key(method), output)

@@ -85,7 +85,7 @@ def _print(wire: BinaryIO, verdict: Verdict, form: str) -> None:
 def _write(output: Path, wire: BinaryIO, verdict: Verdict, form: str) -> None:
     if verdict.kind == "up-to-date":
         return
-    with _replaced(output) as file:
+    with replaced(output) as file:
         if form == "wire":
             while data := wire.read(1 << 20):
                 file.write(data)
@@ -94,11 +94,12 @@ def _write(output: Path, wire: BinaryIO, verdict: Verdict, form: str) -> None:
 
 
 @contextmanager
-def _replaced(path: Path) -> Iterator[BinaryIO]:
+def replaced(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when it is whole."""
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:  # never through a link that somebody has put there
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import cli
 from gateway.lab.servers.bind import Bind
 from gateway.lab.servers.roles import Key, Primary
+from gateway.transfer.run import replaced
 from proxy.values import Endpoint
 from tests.egress.ring import fresh_endpoint, fresh_key, ss_url
 from tests.support import tunnels
@@ -169,3 +170,13 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         result = ring.run(ZONE, "--via", "out", "-o", str(tmp_path / "none" / "zone"))
         assert result.exit_code == 1
         assert "No such file or directory" in result.stderr
+
+
+def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path: Path) -> None:
+    victim, output = tmp_path / "victim", tmp_path / "zone"
+    victim.write_text("kept")
+    (tmp_path / ".zone.part").symlink_to(victim)
+    with replaced(output) as file:
+        file.write(b"new")
+    assert (victim.read_text(), output.read_text()) == ("kept", "new")
+    assert not output.is_symlink()
