@@ -12,7 +12,7 @@ from filters.errors import FilterError
 from filters.names import zone_wire
 from filters.settings import FilterList
 from gateway.config.exit_checks import exit_faults
-from gateway.config.problems import quote
+from gateway.config.problems import Key, quote, show_key
 from gateway.config.reader import Fault
 from gateway.config.socks_checks import socks_faults
 from gateway.config.tables import Tables, Tree, exists, items, named
@@ -73,14 +73,20 @@ def _keys(tables: Tables) -> Iterator[Fault]:
 
 def _tsig_keys(tables: Tables) -> Iterator[Fault]:
     """Names that are domain names, and secrets that are base64. What was found of a secret is never shown."""
+    first: dict[bytes, tuple[str, Key]] = {}
     for key, table in tables.items():
         if table.kind is not TsigKey:
             continue
-        if table.get("name") is not None:
+        name = table.get("name")
+        if name is not None:
             try:
-                zone_wire(table.get("name"))
+                known, where = first.setdefault(zone_wire(name), (name, (*key, "name")))
             except FilterError as error:
-                yield Fault((*key, "name"), quote(table.get("name")), str(error))
+                yield Fault((*key, "name"), quote(name), str(error))
+            else:
+                if known != name:  # of the same letters it was told already
+                    same = f"{show_key(where)} is the same domain name; letters and the last dot make no difference"
+                    yield Fault((*key, "name"), quote(name), same)
         if table.get("secret") is not None:
             try:
                 right = bool(base64.b64decode(table.get("secret").reveal(), validate=True))

@@ -61,3 +61,15 @@ def test_what_is_wrong_is_named_with_its_key(tmp_path: Path, wrong: dict[str, ob
     assert problem.key == key
     assert says in problem.right
     assert problem.line is not None
+
+
+def test_two_keys_with_one_domain_name_are_told(tmp_path: Path) -> None:
+    """Whoever signs says the name alone; which secret it means could not be told."""
+    file = written(tmp_path)
+    names = ("xfr.example", "XFR.example.", "other.example")
+    file.write_text(file.read_text() + "".join(f'[[tsig_keys]]\nname = "{name}"\nsecret = "a2V5"\n' for name in names))
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    (problem,) = caught.value.problems
+    assert problem.key == "tsig_keys[1].name"
+    assert "tsig_keys[0].name is the same domain name" in problem.right
