@@ -33,7 +33,9 @@ def run(job: Job, output: Path | None, *, form: str, as_json: bool) -> None:
         outcome = _carry(job, wire, console)
         wire.seek(0)
         if output is not None:
-            _write(output, wire, outcome.verdict, form)
+            with _meter(console) as progress:
+                told = progress.wrap_file(wire, total=outcome.verdict.size, description=f"writing {output}")
+                _write(output, told, outcome.verdict, form)
         elif not as_json:
             _print(wire, outcome.verdict, form)
     if as_json:
@@ -43,14 +45,7 @@ def run(job: Job, output: Path | None, *, form: str, as_json: bool) -> None:
 
 
 def _carry(job: Job, wire: BinaryIO, console: Console) -> Outcome:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with _meter(console) as progress:
         task = progress.add_task(job.zone, total=None)
 
         def take(data: bytes) -> None:
@@ -66,6 +61,12 @@ def _carry(job: Job, wire: BinaryIO, console: Console) -> Outcome:
             progress.reset(task, description=f"{job.zone} through {tunnel}")
 
         return asyncio.run(job.carry(take, again))
+
+
+def _meter(console: Console) -> Progress:
+    words = SpinnerColumn(), TextColumn("{task.description}", markup=False)
+    numbers = DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn()
+    return Progress(*words, *numbers, console=console, transient=True)
 
 
 def _lines(wire: BinaryIO, verdict: Verdict) -> Iterator[str]:
