@@ -32,8 +32,19 @@ def egress_faults(tables: Tables, tree: Tree) -> Iterator[Fault]:
     yield from tunnel_faults(tables, tree)
     yield from socks_faults(tables, tree)
     yield from transparent_faults(tables, tree)
+    yield from _disguised(tables)
     yield from _tsig_keys(tables)
     yield from _pools(tables)
+
+
+def _disguised(tables: Tables) -> Iterator[Fault]:
+    """An exit opens no IPv4 address that comes as an IPv6 one, since a rule for IPv6 does not mean it."""
+    for key, table in tables.items():
+        address = table.get("address") if table.kind is Primary else None
+        if address is None or address.address.version == 4:
+            continue
+        if (mapped := address.address.ipv4_mapped) is not None:
+            yield Fault((*key, "address"), f'"{address}"', f'write the IPv4 address: "{mapped}:{address.port}"')
 
 
 def _references(tables: Tables, tree: Tree) -> Iterator[Fault]:

@@ -155,6 +155,14 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
         "known names: y",
     ),
     (
+        INGRESS + '[[primaries]]\nname = "p"\naddress = "[::ffff:192.0.2.1]:53"\ntunnels = ["y"]\n[[tunnels]]\n'
+        'name = "y"\nurl = "direct://"\n',
+        'address = "[::ffff',
+        "primaries[0].address",
+        "::ffff:",
+        'write the IPv4 address: "192.0.2.1:53"',
+    ),
+    (
         INGRESS + '[[tunnels]]\nname = "y"\nurl = "http://192.0.2.1:1"\n',
         "url",
         "tunnels[0].url",
