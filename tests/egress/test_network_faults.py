@@ -126,7 +126,7 @@ async def test_a_hole_in_the_middle_of_a_transfer_has_limits_and_the_next_takes_
 
 
 async def test_a_primary_that_is_far_away_is_waited_for() -> None:
-    """A tenth of a second each way is no failure, for streams and datagrams."""
+    """A primary that answers a tenth of a second late, in small pieces, is no failure, for streams and datagrams."""
     loop = asyncio.get_running_loop()
 
     def act(query: bytes, transport: asyncio.Transport) -> None:
