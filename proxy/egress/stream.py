@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from typing import Any, cast
 
 from proxy.egress.counters import TunnelCounters
 from proxy.egress.dialing import Opening, hop_error
+from proxy.egress.layer import Layer
 from proxy.egress.usable import usable
 from proxy.errors import ProtocolError, ProxyError, TunnelError
 from proxy.protocol.shadowsocks import ClientStream
@@ -24,7 +24,7 @@ from proxy.values import Endpoint
 HIGH_WATER = 256 << 10  # bytes that may wait for a slow reader; one read of uvloop
 
 
-class TunnelStream(asyncio.Transport, Opening):
+class TunnelStream(Layer, Opening):
     """The stream to `target`. Usable from `connection_made` on, which the loop or the SOCKS5 handshake calls.
 
     `first` is payload that goes out at once, in one write with the codec's header. `hop` is the tunnel below, where
@@ -40,8 +40,7 @@ class TunnelStream(asyncio.Transport, Opening):
         codec: ClientStream | None = None,
         hop: str | None = None,
     ) -> None:
-        super().__init__()
-        self._user = user
+        super().__init__(user)
         self._counters = counters
         self._target = target
         self._first = first
@@ -49,7 +48,6 @@ class TunnelStream(asyncio.Transport, Opening):
         self._codec = codec
         self._hop = hop
         self._error: ProxyError | None = None
-        self._lower: asyncio.Transport | None = None
 
     # The side of the tunnel's connection.
 
@@ -129,9 +127,6 @@ class TunnelStream(asyncio.Transport, Opening):
         self._counters.bytes_out += len(data)
         self._lower.write(data if self._codec is None else self._codec.send(data))
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        self.write(b"".join(list_of_data))
-
     def write_eof(self) -> None:
         if usable(self._lower):
             self._lower.write_eof()
@@ -145,36 +140,7 @@ class TunnelStream(asyncio.Transport, Opening):
     def abort(self) -> None:
         self.lower.abort()
 
-    def is_closing(self) -> bool:
-        return self.lower.is_closing()
-
-    def pause_reading(self) -> None:
-        if usable(self._lower):
-            self._lower.pause_reading()
-
-    def resume_reading(self) -> None:
-        if usable(self._lower):
-            self._lower.resume_reading()
-
-    def is_reading(self) -> bool:
-        return self.lower.is_reading()
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        return self._user
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._user = cast("asyncio.Protocol", protocol)
-
-    def get_write_buffer_size(self) -> int:
-        return self.lower.get_write_buffer_size()
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self.lower.get_write_buffer_limits()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self.lower.set_write_buffer_limits(high, low)
-
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "peername":  # who is spoken with, not who carries it
             return self._target.sockaddr
-        return self.lower.get_extra_info(name, default)
+        return super().get_extra_info(name, default)

@@ -74,10 +74,10 @@ def test_odd_zones_pass(software: type[NameServer], key: Key | None, tmp_path: P
         for number, mname in ((0, "NS.Invalid."), (1, "ns.invalid.")):
             more = f'new-{number} TXT "{number}"\n'
             server.publish_all({zone: odd_zones.at(zone, number, mname, more) for zone in texts})
-            last = list(texts)[-1]
-            until(lambda: judged(server, asked(last, "SOA", key), key)[1].serial == number, PATIENCE, "the change")  # noqa: B023 - called in this turn of the loop
+            for zone in texts:  # all of them: BIND takes no notice of a second change while it loads the first
+                soa = asked(zone, "SOA", key)
+                until(lambda: judged(server, soa, key)[1].serial == number, PATIENCE, f"{zone} at {number}")  # noqa: B023 - called in this turn of the loop
         for zone in texts:
-            until(lambda: verdict(zone, "SOA").serial == 1, PATIENCE, f"serial 1 of {zone}")  # noqa: B023 - likewise
             change = verdict(zone, "IXFR", LAST)
             assert (zone, change.serial, change.from_serial) == (zone, 1, LAST)
             assert change.kind in ("ixfr", "axfr-style")

@@ -11,9 +11,10 @@ nothing waits here, and pausing the one side pauses the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
+from proxy.egress.layer import Layer
 from proxy.egress.tls.engine import TlsEngine
 from proxy.egress.tls.failures import cut, cut_in_handshake, flooded
 from proxy.egress.usable import usable
@@ -23,7 +24,7 @@ CLOSING = 5.0  # seconds for what is still to be sent when a side closes
 UNREAD = 4 << 20  # bytes that a peer may leave unread while it makes us answer
 
 
-class TlsStream(asyncio.Transport, asyncio.Protocol):
+class TlsStream(Layer, asyncio.Protocol):
     """The stream. `ready` is done when TLS stands and `user` is connected, or has the error.
 
     `on_payload` is called before the first payload is handed on, and `on_end` with the error, if any, at the end of a
@@ -40,14 +41,12 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         on_payload: Callable[[], None] | None = None,
         on_end: Callable[[ProxyError | None], None] | None = None,
     ) -> None:
-        super().__init__()
-        self._user = user
+        super().__init__(user)
         self._engine = engine
         self._peer = peer
         self._first = first
         self._on_payload = on_payload
         self._on_end = on_end
-        self._lower: asyncio.Transport | None = None
         self._error: ProxyError | None = None
         self._closing = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -169,9 +168,6 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         else:
             self._flush()
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        self.write(b"".join(list_of_data))
-
     def can_write_eof(self) -> bool:
         return False
 
@@ -187,39 +183,12 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
             self._lower.abort()
 
     def is_closing(self) -> bool:
-        return self._closing or not usable(self._lower)
-
-    def pause_reading(self) -> None:
-        if usable(self._lower):
-            self._lower.pause_reading()
-
-    def resume_reading(self) -> None:
-        if usable(self._lower):
-            self._lower.resume_reading()
-
-    def is_reading(self) -> bool:
-        return usable(self._lower) and self._lower.is_reading()
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        return self._user
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._user = cast("asyncio.Protocol", protocol)
-
-    def get_write_buffer_size(self) -> int:
-        return self._lower.get_write_buffer_size() if self._lower is not None else 0
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._lower.get_write_buffer_limits() if self._lower is not None else (0, 0)
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        if self._lower is not None:
-            self._lower.set_write_buffer_limits(high, low)
+        return self._closing or super().is_closing()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "ssl_object":
             return self._engine.tls
-        return self._lower.get_extra_info(name, default) if self._lower is not None else default
+        return super().get_extra_info(name, default)
 
 
 def _look_at_error(done: asyncio.Future[None]) -> None:
