@@ -112,10 +112,13 @@ class HealthMonitor:
 
     def failed(self, slot: int) -> None:
         """A passive mark: real queries went unanswered, or a connection failed. Counts as a failed check, unless the
-        backend has answered a check since those queries were sent.
+        backend has answered a check, or a client, since those queries were sent.
         """
         watched = self._watched.get(slot)
-        if watched is None or time.monotonic() - watched.good_at < watched.backend.timeout:
+        if watched is None:
+            return
+        alive = max(watched.good_at, self._answered(slot))
+        if time.monotonic() - alive < watched.backend.timeout:
             return
         if watched.judge.bad():
             watched.puzzling = True

@@ -127,11 +127,13 @@ async def test_lost_checks_say_nothing_of_a_backend_that_answers_clients() -> No
     monitor = HealthMonitor(
         settings, "example.com", lambda _, healthy: changes.append(healthy), answered=lambda slot: answered[slot]
     )
-    monitor.watch(settings, "example.com", {0: Backend(name="ns-a", address=backend.endpoint)})
+    monitor.watch(settings, "example.com", {0: Backend(name="ns-a", address=backend.endpoint, timeout=0.000001)})
     await auntil(lambda: changes == [True])
     backend.script = lambda data: []
     before = len(backend.received)
     await auntil(lambda: len(backend.received) > before + 4)
+    for _ in range(5):
+        monitor.failed(0)
     assert changes == [True], "overloaded, but alive"
     answered[0] = 0.0
     await auntil(lambda: changes == [True, False])
